@@ -1,0 +1,23 @@
+# Debian packages only; scripts/ordeal/packages.txt lists them for the launcher.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(doctest REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(RocksDB REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(snappy REQUIRED IMPORTED_TARGET snappy)
+pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka++)
+pkg_check_modules(nftables REQUIRED IMPORTED_TARGET libnftables)
+
+# RocksDB's package offers a shared and a static target under different names over the years.
+if(TARGET RocksDB::rocksdb-shared)
+  set(ORDEAL_ROCKSDB RocksDB::rocksdb-shared)
+else()
+  set(ORDEAL_ROCKSDB RocksDB::rocksdb)
+endif()
