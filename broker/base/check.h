@@ -11,10 +11,10 @@ namespace ordeal {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);
 }  // namespace ordeal
 
-#define ORDEAL_CHECK(condition, ...)                                                                        \
-  do {                                                                                               \
-    if (!(condition)) [[unlikely]]                                                                   \
-      ::ordeal::check_failed(__FILE__, __LINE__, #condition, ::ordeal::check_message(__VA_ARGS__));  \
+#define ORDEAL_CHECK(condition, ...)                                                                \
+  do {                                                                                              \
+    if (!(condition)) [[unlikely]]                                                                  \
+      ::ordeal::check_failed(__FILE__, __LINE__, #condition, ::ordeal::check_message(__VA_ARGS__)); \
   } while (false)
 
 namespace ordeal {

@@ -46,6 +46,8 @@ std::int64_t Random::between(std::int64_t low, std::int64_t high) {
 
 bool Random::chance(std::uint64_t numerator, std::uint64_t denominator) { return below(denominator) < numerator; }
 
-Random Random::fork(std::string_view name) const { return Random(fnv1a(as_bytes(name), seed_ ^ 0xcbf29ce484222325ULL)); }
+Random Random::fork(std::string_view name) const {
+  return Random(fnv1a(as_bytes(name), seed_ ^ 0xcbf29ce484222325ULL));
+}
 
 }  // namespace ordeal

@@ -14,14 +14,14 @@ enum class Errc {
   no_space,          // ENOSPC
   not_found,
   already_exists,
-  out_of_range,      // offset outside [start, end)
+  out_of_range,  // offset outside [start, end)
   timed_out,
-  closed,            // the peer or we closed the stream, or the node is stopping
-  refused,           // connection refused
-  unreachable,       // no route, reset
+  closed,       // the peer or we closed the stream, or the node is stopping
+  refused,      // connection refused
+  unreachable,  // no route, reset
   unsupported,
   not_leader,
-  fenced,            // an older epoch than the current one
+  fenced,  // an older epoch than the current one
   internal,
 };
 
@@ -40,19 +40,20 @@ template <class T>
 using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
-inline std::unexpected<Error> fail(Errc code, std::string text) { return std::unexpected(Error{code, std::move(text)}); }
+inline std::unexpected<Error> fail(Errc code, std::string text) {
+  return std::unexpected(Error{code, std::move(text)});
+}
 inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
 
 }  // namespace ordeal
 
 // Returns the error of `expr` from the enclosing function; for coroutines ORDEAL_CO_TRY.
-#define ORDEAL_TRY(expr)                                                        \
-  do {                                                                          \
-    if (auto ordeal_try_ = (expr); !ordeal_try_.has_value())                    \
-      return std::unexpected(std::move(ordeal_try_).error());                   \
+#define ORDEAL_TRY(expr)                                                                                             \
+  do {                                                                                                               \
+    if (auto ordeal_try_ = (expr); !ordeal_try_.has_value()) return std::unexpected(std::move(ordeal_try_).error()); \
   } while (false)
-#define ORDEAL_CO_TRY(expr)                                                     \
-  do {                                                                          \
-    if (auto ordeal_try_ = (expr); !ordeal_try_.has_value())                    \
-      co_return std::unexpected(std::move(ordeal_try_).error());                \
+#define ORDEAL_CO_TRY(expr)                                      \
+  do {                                                           \
+    if (auto ordeal_try_ = (expr); !ordeal_try_.has_value())     \
+      co_return std::unexpected(std::move(ordeal_try_).error()); \
   } while (false)

@@ -30,7 +30,7 @@ enum class OpenMode {
 // Thread-safe for concurrent read_at, write_at and sync of different ranges.
 class File {
  public:
-  virtual ~File() = default;  // closes; does not sync
+  virtual ~File() = default;                                                              // closes; does not sync
   virtual Result<std::size_t> read_at(std::uint64_t offset, MutableByteView buffer) = 0;  // short only at the end
   virtual Status write_at(std::uint64_t offset, std::span<const ByteView> parts) = 0;     // extends as needed
   virtual Status sync() = 0;
@@ -38,7 +38,9 @@ class File {
   virtual Status preallocate(std::uint64_t size) = 0;  // reserves blocks; the size stays as it is
   virtual Result<std::uint64_t> size() const = 0;
 
-  Status write_at(std::uint64_t offset, ByteView bytes) { return write_at(offset, std::span<const ByteView>(&bytes, 1)); }
+  Status write_at(std::uint64_t offset, ByteView bytes) {
+    return write_at(offset, std::span<const ByteView>(&bytes, 1));
+  }
 };
 
 struct DirectoryEntry {

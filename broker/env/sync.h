@@ -25,11 +25,14 @@ class Signal {
 
   void notify_all();
   Task<bool> wait(Instant deadline = kForever);  // true: notified; false: the deadline passed first
-  bool has_waiters() const { return !waiters_.empty(); }
+  bool has_waiters() const { return !waiters_->tokens.empty(); }
 
  private:
+  struct Waiters {
+    std::vector<std::uint64_t> tokens;  // parking tokens, in order of arrival
+  };
   Scheduler& scheduler_;
-  std::vector<std::uint64_t> waiters_;  // parking tokens
+  std::shared_ptr<Waiters> waiters_ = std::make_shared<Waiters>();  // outlives the Signal while anyone waits
 };
 
 // A value set once by one task and awaited by another (a reply, a flush that completed).

@@ -15,12 +15,12 @@
 namespace ordeal::mutation {
 
 enum class Bug : std::uint8_t {
-  repl_truncate_to_hw,            // A1  KIP-101 scenario 1
-  repl_ignore_fetch_leader_epoch, // A5  KAFKA-6880, KIP-320
-  isr_expand_at_hw_only,          // A8  KAFKA-7128
-  repl_list_offsets_before_leso,  // A16 KIP-207
-  idem_dup_is_out_of_order,       // B1  KAFKA-5494
-  disk_skip_crc,                  // E11 KAFKA-4384
+  repl_truncate_to_hw,             // A1  KIP-101 scenario 1
+  repl_ignore_fetch_leader_epoch,  // A5  KAFKA-6880, KIP-320
+  isr_expand_at_hw_only,           // A8  KAFKA-7128
+  repl_list_offsets_before_leso,   // A16 KIP-207
+  idem_dup_is_out_of_order,        // B1  KAFKA-5494
+  disk_skip_crc,                   // E11 KAFKA-4384
   count_
 };
 
