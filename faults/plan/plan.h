@@ -1,0 +1,192 @@
+// The fault plan as data: what to break, when, on whom, for how long.
+//
+// A plan is written by a person (YAML) or drawn from a seed (draw.h). A drawn plan is again a plan: its random section
+// is gone, each of its steps carries its own seed, and after a run also the targets that its roles resolved to. So one
+// parser, one printer and one executor (conductor.h) serve writing, saving and replaying, in both worlds.
+// Names: nodes are n1, n2, ... (node.id 1, 2, ...), client hosts c1, c2, ..., the harness's host is `harness`.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/base/result.h"
+#include "broker/base/types.h"
+
+namespace ordeal::plan {
+
+enum class Verb { net_partition, net_simplex, proc_kill, proc_pause, proc_restart, node_crash, node_power_cut };
+
+// What a net.partition cuts. Cuts of a partition work in both directions; net.simplex is the one-way cut.
+enum class Shape {
+  isolate,              // each target from every other node, and from clients unless clients: keep
+  halves,               // the target set from the remaining nodes; clients keep both sides unless clients: cut
+  link,                 // every `from` from every `to`
+  bridge,               // the target sees everyone, the rest falls into two halves (four nodes or more)
+  ring,                 // every node sees only its two neighbours (four nodes or more)
+  brokers_not_clients,  // isolate, but clients still reach the targets: makes a zombie leader
+  client_broker,        // client hosts (`from`, default: one client) from the targets
+};
+
+enum class Clients { by_shape, keep, cut };
+enum class ListenerClass { client, replication, control };  // ports 9092, 9093, 9094
+enum class Direction { out, in };                           // of a net.simplex with one target set: what it drops
+
+std::string_view verb_name(Verb verb);
+std::optional<Verb> parse_verb(std::string_view name);
+const std::vector<Verb>& all_verbs();
+bool is_network(Verb verb);
+std::string_view shape_name(Shape shape);
+std::string_view listener_name(ListenerClass listener);
+std::uint16_t listener_port(ListenerClass listener);
+std::string node_name(NodeId node);  // 2 -> "n2"
+
+// Target expressions (targets.h has the language). `nodes` is the plain form; links use from/to.
+struct Targets {
+  std::string nodes;
+  std::string from;
+  std::string to;
+};
+
+struct Params {
+  Shape shape = Shape::isolate;
+  Clients clients = Clients::by_shape;
+  Direction direction = Direction::out;
+  std::vector<ListenerClass> listeners;  // empty: every packet, whatever its protocol
+  bool purge = true;                     // abort the connections across the cut when it heals
+  bool restart = true;                   // proc.kill and crashes: start again at the end of the hold
+  Duration timeout = 30s;                // for a clean stop, and for a node to serve again
+};
+
+// "isr=1,2": compares numbers as numbers, anything else as text. `isr_size` is derived from `isr`, `node` from `n`.
+struct FieldTest {
+  enum class Op { eq, ne, lt, le, gt, ge };
+  std::string field;
+  Op op = Op::eq;
+  std::string value;
+};
+
+struct EventPattern {
+  std::string kind;
+  std::vector<FieldTest> where;
+  int nth = 1;  // the nth match counts
+};
+
+enum class Phase { begin, heal };
+
+struct Trigger {
+  enum class Kind { time, operations, event, after };
+  Kind kind = Kind::time;
+  Duration time{};              // since the plan started
+  std::int64_t operations = 0;  // completed client operations
+  EventPattern event;
+  std::string step;  // after: another step's id
+  Phase phase = Phase::heal;
+  Duration delay{};  // waits this long once the trigger has matched (not for time)
+};
+
+struct Until {
+  EventPattern event;
+  Duration timeout = 30s;
+};
+
+// One directed link: packets from `from` to `to` are dropped.
+struct Cut {
+  std::string from;
+  std::string to;
+  auto operator<=>(const Cut&) const = default;
+};
+
+// What the roles of a step meant when it fired. `role` and `epoch` say on whose word ("leader(t/0)" in epoch 5).
+struct Resolution {
+  std::vector<std::string> targets;  // sorted host names
+  std::vector<Cut> cuts;             // sorted; network verbs only
+  std::string role;
+  std::int64_t epoch = -1;
+  std::string holder;  // the node that held `role`
+};
+
+struct Step {
+  std::string id;
+  Trigger when;
+  Verb verb = Verb::proc_kill;
+  Targets on;
+  Params params;
+  std::optional<Duration> hold;  // neither hold nor until: until the plan ends
+  std::optional<Until> until;
+  bool required = false;
+  std::optional<std::uint64_t> seed;   // set by draw(): choices made while resolving
+  std::optional<Resolution> resolved;  // set after firing; a replay uses it instead of the roles
+};
+
+struct Distribution {
+  enum class Kind { fixed, uniform, exponential };
+  Kind kind = Kind::fixed;
+  Duration low{};   // fixed value, lower bound, or mean
+  Duration high{};  // uniform only
+};
+
+struct Choice {
+  Verb verb = Verb::proc_kill;
+  Targets on;
+  Params params;
+  std::optional<Distribution> hold;
+  std::int64_t weight = 1;
+};
+
+struct RandomSection {
+  Distribution every{Distribution::Kind::exponential, 8s, {}};
+  Distribution hold{Distribution::Kind::uniform, 2s, 8s};
+  std::int64_t overlap = 1;  // faults active at one time, at most
+  Duration start = 2s;
+  std::optional<Duration> stop;  // no fault begins at or after it; default: the end of the run
+  bool swarm = false;            // each seed uses a random, non-empty subset of the choices
+  std::vector<Choice> choose;
+};
+
+// After the last step: heal everything, let the cluster rest, wait for it to converge.
+struct Final {
+  bool heal = true;
+  Duration quiesce = 1s;
+  Duration converge = 30s;  // budget for every partition to have a leader and a full ISR again
+};
+
+struct Plan {
+  std::string name;
+  std::string description;
+  std::optional<std::uint64_t> seed;
+  std::optional<Duration> time;                        // length of the driven phase
+  std::string promises;                                // name of a promise set; empty: the default
+  nlohmann::json workload = nlohmann::json::object();  // passed through
+  nlohmann::json cluster = nlohmann::json::object();   // passed through
+  std::vector<Step> steps;
+  std::optional<RandomSection> random;
+  std::int64_t min_faults = 0;  // verified faults below which the run says nothing (unknown)
+  Final final;
+};
+
+// `origin` names the text in errors ("plan.yaml:7:11: steps[0].hold: ..."). Accepts YAML, and so JSON.
+// Errc::invalid_argument on any unknown key, wrong type, bad target or dangling reference; never throws.
+Result<Plan> parse_plan(std::string_view text, const std::string& origin);
+
+// The inverse: parse_plan(to_json(p).dump()) gives p again.
+nlohmann::json to_json(const Plan& plan);
+nlohmann::json to_json(const Step& step);
+nlohmann::json to_json(const Resolution& resolution);
+
+// "1m30s", "250ms", "1.5s", "0s"; a bare number is refused, since nobody knows its unit.
+Result<Duration> parse_duration(std::string_view text);
+std::string format_duration(Duration duration);  // exact: the largest unit that divides it
+
+// The verbs a plan needs, without repetition; and the refusal when a world cannot do them all.
+std::vector<Verb> verbs_of(const Plan& plan);
+Status check_verbs(const Plan& plan, const std::vector<Verb>& world, std::string_view world_name);
+
+// Plans that come with the program: mixed (the default), kills, partitions, pauses, ...
+std::vector<std::string> builtin_plan_names();
+std::optional<std::string_view> builtin_plan_text(std::string_view name);
+
+}  // namespace ordeal::plan
