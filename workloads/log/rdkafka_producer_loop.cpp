@@ -1,0 +1,157 @@
+#include "workloads/log/rdkafka_producer_loop.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "workloads/log/rdkafka_driver.h"
+#include "workloads/log/stopwatch.h"
+
+namespace ordeal::workload {
+namespace {
+
+// The tag of a send: value and object, so that a delivery needs no table. 40 + 16 bits.
+std::uint64_t pack_tag(std::uint64_t value, std::uint16_t object) {
+  return value | (std::uint64_t{object} << history::kValueBits);
+}
+std::uint64_t tag_value(std::uint64_t tag) { return tag & history::kNoValue; }
+std::uint16_t tag_object(std::uint64_t tag) { return static_cast<std::uint16_t>(tag >> history::kValueBits); }
+
+client::Properties producer_properties(const LogConfig& config, const std::string& client_id) {
+  client::Properties all = rdkafka_properties(config, client_id);
+  all.emplace_back("acks", std::to_string(config.acks));
+  all.emplace_back("enable.idempotence", config.idempotence ? "true" : "false");
+  all.emplace_back("compression.codec", config.compression);
+  all.emplace_back("linger.ms", std::to_string(config.linger_ms));
+  all.emplace_back("max.in.flight.requests.per.connection",
+                   std::to_string(config.idempotence ? std::min(config.max_in_flight, 5) : config.max_in_flight));
+  all.emplace_back("request.timeout.ms", std::to_string(config.request_timeout_ms));
+  all.emplace_back("delivery.timeout.ms", std::to_string(config.delivery_timeout_ms));
+  all.emplace_back("retry.backoff.ms", "50");
+  if (config.retries >= 0) all.emplace_back("message.send.max.retries", std::to_string(config.retries));
+  all.insert(all.end(), config.librdkafka.begin(), config.librdkafka.end());
+  return all;
+}
+
+const char* persistence_name(client::Persistence persistence) {
+  switch (persistence) {
+    case client::Persistence::not_persisted:
+      return "not_persisted";
+    case client::Persistence::possibly_persisted:
+      return "possibly_persisted";
+    case client::Persistence::persisted:
+      return "persisted";
+  }
+  return "possibly_persisted";
+}
+
+}  // namespace
+
+RdkafkaProducerLoop::RdkafkaProducerLoop(const LogConfig& config, std::int32_t index,
+                                         std::unique_ptr<history::Recorder> recorder, Progress& progress)
+    : config_(config),
+      recorder_(std::move(recorder)),
+      progress_(progress),
+      random_(Random(config.seed).fork(fmt::format("producer-{}-{}", config.value_offset, index))),
+      objects_(config.objects()),
+      run_hash_(history::run_hash(config.run_id)),
+      process_(static_cast<std::uint16_t>(config.process_base + index)),
+      client_id_(recorder_->header().writer) {}
+
+Status RdkafkaProducerLoop::open() { return open_client(); }
+
+Status RdkafkaProducerLoop::open_client() {
+  auto made = client::RdProducer::create(producer_properties(config_, client_id_),
+                                         [this](const client::Delivery& delivery) { on_delivery(delivery); });
+  if (!made) return fail(made.error());
+  producer_ = std::move(*made);
+  return {};
+}
+
+void RdkafkaProducerLoop::on_delivery(const client::Delivery& delivery) {
+  const Instant now = monotonic_now();
+  const std::uint64_t value = tag_value(delivery.tag);
+  const std::uint16_t object = tag_object(delivery.tag);
+  const history::Type type = client::classify_send(delivery.error, delivery.persistence);
+  if (type == history::Type::ok) {
+    recorder_->send_ok(now, process_, object, value, delivery.offset);
+    progress_.ok.fetch_add(1, std::memory_order_relaxed);
+    if (!std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
+    return;
+  }
+  history::ErrorDetail why;
+  why.class_name = delivery.error;
+  why.text = delivery.error_text;
+  why.message_status = persistence_name(delivery.persistence);
+  if (type == history::Type::fail) {
+    recorder_->send_fail(now, process_, object, value, why);
+    progress_.fail.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    recorder_->send_info(now, process_, object, value, why);
+    progress_.info.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void RdkafkaProducerLoop::send_one() {
+  const std::uint64_t value = recorder_->value_id(next_value_++);
+  const auto object = static_cast<std::uint16_t>(random_.below(objects_.size()));
+  const Bytes payload = history::make_payload(run_hash_, {value, object}, static_cast<std::size_t>(config_.value_size));
+  std::string key;
+  if (config_.keys == KeyMode::unique) key = fmt::format("k{}", value);
+  if (config_.keys == KeyMode::hot) key = fmt::format("k{}", random_.below(16));
+  recorder_->send_invoke(monotonic_now(), process_, object, value);
+  progress_.invoked.fetch_add(1, std::memory_order_relaxed);
+  const auto refused =
+      producer_->produce(objects_[object], key.empty() ? std::nullopt : std::optional<ByteView>(as_bytes(key)), payload,
+                         pack_tag(value, object));
+  if (!refused) return;
+  // Nothing was queued, so nothing can have been sent.
+  history::ErrorDetail why;
+  why.class_name = refused->error;
+  why.text = refused->text;
+  why.message_status = persistence_name(client::Persistence::not_persisted);
+  recorder_->send_fail(monotonic_now(), process_, object, value, why);
+  progress_.fail.fetch_add(1, std::memory_order_relaxed);
+}
+
+void RdkafkaProducerLoop::replace_client_if_dead() {
+  const auto fatal = producer_->fatal_error();
+  if (!fatal) return;
+  recorder_->note(fmt::format("process {} ended: {}", process_, fatal->text));
+  producer_->purge_all();  // their outcomes stay unknown
+  // A new client is a new process: what the old one has on the wire may still land.
+  process_ = static_cast<std::uint16_t>(process_ + 1000);
+  const Status reopened = open_client();
+  if (!reopened) recorder_->note("reopen: " + reopened.error().text);
+}
+
+Status RdkafkaProducerLoop::run(const std::atomic<bool>& producing) {
+  const double rate = config_.producers > 0 ? static_cast<double>(config_.rate) / config_.producers : 0;
+  const Instant start = monotonic_now();
+  std::uint64_t sent = 0;
+  while (producing.load(std::memory_order_relaxed)) {
+    const double elapsed = std::chrono::duration<double>(monotonic_now() - start).count();
+    const auto due = rate > 0 ? static_cast<std::uint64_t>(elapsed * rate) : sent + 256;
+    const auto room_max = static_cast<std::size_t>(config_.outstanding_max);
+    // When the client is stuck the schedule does not pile up: what could not be sent in its time is skipped.
+    if (due > sent + 4096) sent = due - 4096;
+    while (sent < due && producer_->queued() < room_max) {
+      send_one();
+      ++sent;
+    }
+    producer_->poll(sent < due ? 10 : 1);
+    replace_client_if_dead();
+    if (!recorder_->status()) return recorder_->status();
+  }
+  return wind_down();
+}
+
+Status RdkafkaProducerLoop::wind_down() {
+  const Instant until =
+      monotonic_now() + std::chrono::milliseconds(static_cast<std::int64_t>(config_.stop_grace_s * 1000));
+  while (producer_->queued() > 0 && monotonic_now() < until) producer_->poll(20);
+  producer_->purge_all();
+  return recorder_->close();
+}
+
+}  // namespace ordeal::workload
