@@ -14,21 +14,13 @@
 #include "broker/base/bytes.h"
 #include "broker/base/result.h"
 #include "broker/base/types.h"
-#include "workloads/client/outcome.h"
+#include "workloads/client/delivery.h"
 
 namespace ordeal::client {
 
 using Properties = std::vector<std::pair<std::string, std::string>>;  // librdkafka configuration, in order
 
 std::string rdkafka_version();
-
-struct Delivery {
-  std::uint64_t tag = 0;  // as given to produce()
-  std::string error;      // empty: acknowledged
-  std::string error_text;
-  Persistence persistence = Persistence::possibly_persisted;
-  Offset offset = kNoOffset;  // -1 when unknown (acks=0)
-};
 
 class RdProducer {
  public:
