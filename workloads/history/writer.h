@@ -37,7 +37,7 @@ class Recorder {
  public:
   // Creates `path` (must not exist: histories are never overwritten) and writes the header at once.
   static Result<std::unique_ptr<Recorder>> create(const std::string& path, Header header, RecorderOptions options = {});
-  // Keeps everything in memory; take it out with to_memory() after close().
+  // Keeps everything in memory; take it out with to_memory().
   static std::unique_ptr<Recorder> in_memory(Header header);
 
   ~Recorder();  // flushes, but does not mark the file closed: only close() does
@@ -90,7 +90,7 @@ class Recorder {
   const Status& status() const { return status_; }
   std::uint64_t records() const { return records_; }
 
-  // For in_memory() only; ORDEAL_CHECKs otherwise. Leaves the recorder empty.
+  // For in_memory() only; ORDEAL_CHECKs otherwise. Counts as closed. Leaves the recorder empty.
   FileView to_memory();
 
  private:
@@ -104,7 +104,6 @@ class Recorder {
   RecorderOptions options_;
   std::vector<Record> buffer_;
   std::unique_ptr<PendingSide> pending_;
-  Side kept_;  // in_memory() only
   std::map<ErrorDetail, std::uint16_t> error_ids_;
   std::uint32_t last_detail_ = 0;
   std::uint64_t last_flush_ns_ = 0;
