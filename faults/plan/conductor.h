@@ -50,6 +50,7 @@ class Conductor {
   };
   void arm(Duration now, std::size_t step);
   void notify(Duration now, std::size_t step, Phase phase);
+  void abandon(Duration now, std::size_t step);
   std::vector<Action> collect(Duration now);
 
   Plan plan_;

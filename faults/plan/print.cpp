@@ -1,0 +1,143 @@
+// Prints a plan in the parser's own language, so that a saved run is a plan again.
+#include "faults/plan/plan.h"
+
+namespace ordeal::plan {
+
+namespace {
+
+using nlohmann::json;
+
+json print(const FieldTest& test) {
+  static constexpr std::string_view kOps[] = {"=", "!=", "<", "<=", ">", ">="};
+  return std::string(kOps[static_cast<std::size_t>(test.op)]) + test.value;
+}
+
+void print_event(json& into, const EventPattern& event) {
+  into["event"] = event.kind;
+  if (event.nth != 1) into["nth"] = event.nth;
+  for (const FieldTest& test : event.where) into["where"][test.field] = print(test);
+}
+
+json print(const Trigger& when) {
+  json out = json::object();
+  switch (when.kind) {
+    case Trigger::Kind::time:
+      out["time"] = format_duration(when.time);
+      break;
+    case Trigger::Kind::operations:
+      out["operations"] = when.operations;
+      break;
+    case Trigger::Kind::event:
+      print_event(out, when.event);
+      break;
+    case Trigger::Kind::after:
+      out["after"] = when.step;
+      out["phase"] = when.phase == Phase::begin ? "begin" : "heal";
+      break;
+  }
+  if (when.delay != Duration::zero()) out["delay"] = format_duration(when.delay);
+  return out;
+}
+
+json print(const Targets& on) {
+  if (on.from.empty() && on.to.empty()) return on.nodes;
+  json out = json::object();
+  if (!on.nodes.empty()) out["nodes"] = on.nodes;
+  if (!on.from.empty()) out["from"] = on.from;
+  if (!on.to.empty()) out["to"] = on.to;
+  return out;
+}
+
+json print(const Params& params, Verb verb) {
+  json out = json::object();
+  if (is_network(verb)) {
+    if (verb == Verb::net_partition) out["shape"] = shape_name(params.shape);
+    if (params.clients != Clients::by_shape) out["clients"] = params.clients == Clients::keep ? "keep" : "cut";
+    if (verb == Verb::net_simplex) out["direction"] = params.direction == Direction::out ? "out" : "in";
+    for (const ListenerClass listener : params.listeners) out["listeners"].push_back(listener_name(listener));
+    if (!params.purge) out["purge"] = false;
+    return out;
+  }
+  if (params.timeout != Params{}.timeout) out["timeout"] = format_duration(params.timeout);
+  if (!params.restart) out["restart"] = false;
+  return out;
+}
+
+json print(const Distribution& distribution) {
+  switch (distribution.kind) {
+    case Distribution::Kind::fixed:
+      return format_duration(distribution.low);
+    case Distribution::Kind::uniform:
+      return {{"uniform", {format_duration(distribution.low), format_duration(distribution.high)}}};
+    case Distribution::Kind::exponential:
+      return {{"exp", format_duration(distribution.low)}};
+  }
+  return nullptr;
+}
+
+json print(const Choice& choice) {
+  json out = {{"do", verb_name(choice.verb)}, {"weight", choice.weight}};
+  if (const json on = print(choice.on); on != "") out["on"] = on;
+  if (json params = print(choice.params, choice.verb); !params.empty()) out["params"] = std::move(params);
+  if (choice.hold) out["hold"] = print(*choice.hold);
+  return out;
+}
+
+json print(const RandomSection& random) {
+  json out = {{"every", print(random.every)},
+              {"hold", print(random.hold)},
+              {"overlap", random.overlap},
+              {"start", format_duration(random.start)}};
+  if (random.stop) out["stop"] = format_duration(*random.stop);
+  if (random.swarm) out["swarm"] = true;
+  for (const Choice& choice : random.choose) out["choose"].push_back(print(choice));
+  return out;
+}
+
+}  // namespace
+
+json to_json(const Resolution& resolution) {
+  json out = {{"targets", resolution.targets}};
+  if (!resolution.role.empty()) {
+    out["role"] = resolution.role;
+    out["epoch"] = resolution.epoch;
+    out["holder"] = resolution.holder;
+  }
+  for (const Cut& cut : resolution.cuts) out["cuts"].push_back({cut.from, cut.to});
+  return out;
+}
+
+json to_json(const Step& step) {
+  json out = {{"id", step.id}, {"do", verb_name(step.verb)}, {"when", print(step.when)}};
+  if (const json on = print(step.on); on != "") out["on"] = on;
+  if (json params = print(step.params, step.verb); !params.empty()) out["params"] = std::move(params);
+  if (step.hold) out["hold"] = format_duration(*step.hold);
+  if (step.until) {
+    print_event(out["until"], step.until->event);
+    out["until"]["timeout"] = format_duration(step.until->timeout);
+  }
+  if (step.required) out["required"] = true;
+  if (step.seed) out["seed"] = *step.seed;
+  if (step.resolved) out["resolved"] = to_json(*step.resolved);
+  return out;
+}
+
+json to_json(const Plan& plan) {
+  json out = {{"name", plan.name}};
+  if (!plan.description.empty()) out["description"] = plan.description;
+  if (plan.seed) out["seed"] = *plan.seed;
+  if (plan.time) out["time"] = format_duration(*plan.time);
+  if (!plan.promises.empty()) out["promises"] = plan.promises;
+  if (!plan.workload.empty()) out["workload"] = plan.workload;
+  if (!plan.cluster.empty()) out["cluster"] = plan.cluster;
+  if (plan.min_faults != 0) out["min_faults"] = plan.min_faults;
+  out["steps"] = json::array();
+  for (const Step& step : plan.steps) out["steps"].push_back(to_json(step));
+  if (plan.random) out["random"] = print(*plan.random);
+  out["final"] = {{"heal", plan.final.heal},
+                  {"quiesce", format_duration(plan.final.quiesce)},
+                  {"converge", format_duration(plan.final.converge)}};
+  return out;
+}
+
+}  // namespace ordeal::plan
