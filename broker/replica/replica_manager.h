@@ -25,7 +25,7 @@
 #include "broker/meta/image.h"
 #include "broker/meta/node.h"
 #include "broker/mutation/mutation.h"
-#include "broker/wire/errors.h"
+#include "broker/wire/error_codes.h"
 
 namespace ordeal::replica {
 
@@ -47,10 +47,7 @@ enum class Isolation : std::int8_t { read_uncommitted = 0, read_committed = 1 };
 
 // ---- Produce
 
-enum class AppendOrigin : std::uint8_t {
-  client,       // validated as PROTOCOL.md section 2 lists it
-  coordinator,  // internal topics: control batches allowed
-};
+using AppendOrigin = log::AppendOrigin;  // client, coordinator
 
 struct RecordError {
   std::int32_t batch_index = 0;
@@ -125,14 +122,10 @@ struct FetchResult {
 
 // ---- ListOffsets, OffsetForLeaderEpoch
 
-inline constexpr std::int64_t kLatestTimestamp = -1;
-inline constexpr std::int64_t kEarliestTimestamp = -2;
-inline constexpr std::int64_t kMaxTimestamp = -3;
-
 struct ListOffsetsQuery {
   PartitionRef at;
   LeaderEpoch current_leader_epoch = kNoEpoch;
-  std::int64_t timestamp = kLatestTimestamp;  // milliseconds, or one of the constants above
+  std::int64_t timestamp = -1;  // milliseconds, or a place below zero (wire/messages/offsets.h)
   Isolation isolation = Isolation::read_uncommitted;
   NodeId replica_id = -1;  // a follower sees up to the log end
 };
@@ -178,11 +171,11 @@ struct PartitionStatus {
 
 struct Options {
   NodeId node_id = kNoNode;
+  std::string cluster_id;
   std::string log_dir;                   // the node's data directory; partitions live in <log_dir>/<topic>-<partition>
   bool fsync = true;                     // log.flush.interval.messages=1; false: page-cache durability
   log::LogConfig log;                    // defaults of every topic; topic configs from the image override
   std::int32_t min_insync_replicas = 1;  // default of every topic
-  std::int32_t message_max_bytes = 1048588;
   Duration replica_lag_time_max = 30s;
   Duration replica_fetch_wait_max = 500ms;
   Duration replica_fetch_backoff = 100ms;
@@ -197,24 +190,30 @@ struct Options {
   std::function<void(const Error&)> fatal;   // must end the process (or the simulated node); called at most once
 };
 
+// The way to the active controller. Separate from meta::Node so that replication can be tested without Raft.
+struct ControllerLink {
+  std::function<env::Task<Result<meta::ControllerResponse>>(meta::ControllerRequest, Instant deadline)> call;
+  std::function<BrokerEpoch()> broker_epoch;  // of the present registration
+};
+ControllerLink controller_link(meta::Node& node);  // the node must outlive the link
+
 class ReplicaManager {
  public:
-  // `controller` carries AlterPartition. All references must outlive the manager.
-  ReplicaManager(env::Env& env, const mutation::Switches& switches, meta::Node& controller, Options options);
+  // All references must outlive the manager. Typically: ReplicaManager(env, switches, controller_link(node), options).
+  ReplicaManager(env::Env& env, const mutation::Switches& switches, ControllerLink controller, Options options);
   ~ReplicaManager();
   ReplicaManager(const ReplicaManager&) = delete;
   ReplicaManager& operator=(const ReplicaManager&) = delete;
 
-  // Opens and recovers what the log directory holds. Before anything else.
+  // Opens and recovers what the log directory holds. Before anything else. Errc::invalid_argument when the directory is
+  // another node's or another cluster's.
   env::Task<Status> open();
-  // The first image applied after this broker's registration, and its broker epoch: from here on partitions are led and
-  // followed. Leadership the image gives to an earlier incarnation of this broker is not taken up (a new incarnation
-  // leads only in a new leader epoch).
-  env::Task<> start(std::shared_ptr<const meta::ClusterImage> image, BrokerEpoch broker_epoch);
+  // An image that has this broker's new registration, before the broker is unfenced (meta::Node::set_ready): from here
+  // on partitions are led and followed. Leadership that this image gives to this broker belongs to an earlier
+  // incarnation and is not taken up (a new incarnation leads only in a new leader epoch).
+  env::Task<> start(meta::ImagePtr image);
   // Every later image, in order. Returns once the partitions have taken their new roles.
-  env::Task<> on_image(std::shared_ptr<const meta::ClusterImage> image);
-  // A re-registration of the running process.
-  void set_broker_epoch(BrokerEpoch epoch);
+  env::Task<> on_image(meta::ImagePtr image);
   // Stops fetchers and waiting requests, flushes, checkpoints and closes cleanly (marker written).
   env::Task<> stop();
 
