@@ -15,14 +15,12 @@ struct KafkaChannel::State {
   State(env::Env& world, std::unique_ptr<env::Stream> connection, ChannelOptions given)
       : env(world), stream(std::move(connection)), options(std::move(given)), outbox_filled(world.scheduler) {}
 
-  using Pending = std::shared_ptr<env::OneShot<Result<Slice>>>;
-
   env::Env& env;
   std::unique_ptr<env::Stream> stream;
   ChannelOptions options;
   std::deque<Bytes> outbox;
   env::Signal outbox_filled;
-  std::map<std::int32_t, Pending> waiting;  // by correlation id
+  std::map<std::int32_t, Ticket> waiting;  // by correlation id
   std::int32_t next_id = 1;
   bool ended = false;
   Error reason{Errc::closed, "closed"};
@@ -69,14 +67,21 @@ wire::RequestHeader KafkaChannel::header_for(std::int16_t version, std::int32_t 
   return header;
 }
 
-Task<Result<Slice>> KafkaChannel::exchange(Bytes frame, std::int32_t id, Instant deadline) {
+KafkaChannel::Ticket KafkaChannel::enqueue(Bytes frame, std::int32_t id) {
+  auto ticket = std::make_shared<env::OneShot<Result<Slice>>>(state_->env.scheduler);
+  if (state_->ended) {
+    ticket->set(fail(state_->reason));
+    return ticket;
+  }
+  state_->waiting.emplace(id, ticket);
+  state_->outbox.push_back(std::move(frame));
+  state_->outbox_filled.notify_all();
+  return ticket;
+}
+
+Task<Result<Slice>> KafkaChannel::await_reply(Ticket ticket, Instant deadline) {
   std::shared_ptr<State> state = state_;  // the channel may be destroyed while we wait
-  if (state->ended) co_return fail(state->reason);
-  auto pending = std::make_shared<env::OneShot<Result<Slice>>>(state->env.scheduler);
-  state->waiting.emplace(id, pending);
-  state->outbox.push_back(std::move(frame));
-  state->outbox_filled.notify_all();
-  std::optional<Result<Slice>> reply = co_await pending->wait(deadline);
+  std::optional<Result<Slice>> reply = co_await ticket->wait(deadline);
   if (!reply) {
     state->end({Errc::timed_out, fmt::format("{}: no reply in time", state->stream->peer().to_string())});
     co_return fail(state->reason);
@@ -126,7 +131,8 @@ Task<> KafkaChannel::read_loop(std::shared_ptr<State> state) {
       const auto id = wire::peek_correlation_id((*frame)->view);
       // Replies come in request order, so the oldest open call is the one answered; anything else is damage.
       if (!id || state->waiting.empty() || state->waiting.begin()->first != *id) {
-        state->end({Errc::corrupt, fmt::format("{}: a reply to no request of ours", state->stream->peer().to_string())});
+        state->end(
+            {Errc::corrupt, fmt::format("{}: a reply to no request of ours", state->stream->peer().to_string())});
         break;
       }
       auto answered = state->waiting.extract(state->waiting.begin());

@@ -28,13 +28,25 @@ class KafkaChannel {
   KafkaChannel(const KafkaChannel&) = delete;
   KafkaChannel& operator=(const KafkaChannel&) = delete;
 
-  // Errors: timed_out, closed, unreachable, corrupt. `sent` tells whether the request may have reached the peer.
+  // Errors: timed_out, closed, unreachable, corrupt.
   template <class Request>
   env::Task<Result<typename Request::Response>> call(Request request, std::int16_t version, Instant deadline) {
+    Ticket ticket = start(request, version);
+    auto reply = co_await finish<Request>(std::move(ticket), version, deadline);
+    co_return reply;
+  }
+
+  // The two halves of call(): start() puts the request in line at once, so that callers fix the order of requests;
+  // finish() awaits the reply.
+  using Ticket = std::shared_ptr<env::OneShot<Result<Slice>>>;
+  template <class Request>
+  Ticket start(const Request& request, std::int16_t version) {
     const std::int32_t id = next_id();
-    wire::RequestHeader header = header_for(version, id);
-    Bytes frame = wire::encode_request(header, request);
-    Result<Slice> reply = co_await exchange(std::move(frame), id, deadline);
+    return enqueue(wire::encode_request(header_for(version, id), request), id);
+  }
+  template <class Request>
+  env::Task<Result<typename Request::Response>> finish(Ticket ticket, std::int16_t version, Instant deadline) {
+    Result<Slice> reply = co_await await_reply(std::move(ticket), deadline);
     if (!reply) co_return fail(reply.error());
     auto decoded = wire::decode_response<typename Request::Response>(*reply, version);
     if (!decoded) {
@@ -64,7 +76,8 @@ class KafkaChannel {
   explicit KafkaChannel(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::int32_t next_id();
   wire::RequestHeader header_for(std::int16_t version, std::int32_t id) const;
-  env::Task<Result<Slice>> exchange(Bytes frame, std::int32_t id, Instant deadline);
+  Ticket enqueue(Bytes frame, std::int32_t id);
+  env::Task<Result<Slice>> await_reply(Ticket ticket, Instant deadline);
   env::Task<Status> post(Bytes frame);
 
   static env::Task<> read_loop(std::shared_ptr<State> state);
