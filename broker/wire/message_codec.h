@@ -32,8 +32,7 @@ bool is_default(const T& value, const T& fallback) {
 
 class Encoder {
  public:
-  Encoder(Bytes& out, std::int16_t version, bool flexible)
-      : writer_(out), version_(version), flexible_(flexible) {}
+  Encoder(Bytes& out, std::int16_t version, bool flexible) : writer_(out), version_(version), flexible_(flexible) {}
 
   template <class T>
   void message(const T& value) {
