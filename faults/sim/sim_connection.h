@@ -1,0 +1,71 @@
+// The state behind simulated streams and listeners; shared by both ends and by whatever is on its way between them.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+
+#include "faults/sim/sim_network.h"
+
+namespace ordeal::sim {
+
+// One thing on its way: bytes, the end of a direction, a reset, or a step of the handshake.
+struct Packet {
+  enum class Kind : std::uint8_t { syn, syn_ack, data, fin, rst };
+  Kind kind = Kind::data;
+  Bytes bytes;
+};
+
+struct Connection {
+  struct Side {
+    Endpoint local;
+    SimScheduler* owner = nullptr;  // the incarnation whose frames wait here; null: not accepted by anyone
+    // As receiver.
+    Bytes inbox;
+    std::size_t taken = 0;  // bytes of the inbox already read
+    bool ended = false;     // the peer's FIN was reached
+    bool reset = false;
+    bool established = false;
+    // As sender.
+    std::uint64_t next_send = 0;
+    std::uint64_t next_deliver = 0;
+    std::map<std::uint64_t, Packet> wire;  // arrived out of order, or held back by a cut
+    Instant last_arrival{};
+    std::size_t unacknowledged = 0;
+    std::size_t held_acks = 0;  // read by the peer while the way back was cut
+    // Local end.
+    bool closed = false;  // by us, by our death, or by power loss
+    bool silent = false;  // the host lost power: nothing answers for this side
+    bool missed = false;  // something arrived while silent: to be answered with RST once the host is back
+    std::optional<env::ParkingLot::Token> reader;
+    std::optional<env::ParkingLot::Token> writer;  // also the one who waits to be connected
+
+    std::size_t readable() const { return inbox.size() - taken; }
+    void wake(std::optional<env::ParkingLot::Token>& who) {
+      if (who && owner != nullptr) owner->parking().release(*who);
+      who.reset();
+    }
+    void wake_all() {
+      wake(reader);
+      wake(writer);
+    }
+  };
+
+  std::uint64_t id = 0;
+  Side side[2];
+};
+
+struct ListenerState {
+  Endpoint local;
+  SimScheduler* owner = nullptr;
+  std::deque<std::shared_ptr<Connection>> backlog;
+  std::optional<env::ParkingLot::Token> waiter;
+  bool closed = false;
+
+  void wake() {
+    if (waiter) owner->parking().release(*waiter);
+    waiter.reset();
+  }
+};
+
+}  // namespace ordeal::sim

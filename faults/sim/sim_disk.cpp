@@ -1,0 +1,345 @@
+#include "faults/sim/sim_disk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/base/check.h"
+#include "faults/sim/sim_inode.h"
+
+namespace ordeal::sim {
+namespace {
+
+std::vector<std::string> split(const std::string& path) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < path.size();) {
+    const std::size_t slash = std::min(path.find('/', at), path.size());
+    if (slash > at) parts.push_back(path.substr(at, slash - at));
+    at = slash + 1;
+  }
+  return parts;
+}
+
+// The parent's path and the last name; ("", "") for the root.
+std::pair<std::string, std::string> parent_and_name(const std::string& path) {
+  const std::vector<std::string> parts = split(path);
+  if (parts.empty()) return {};
+  std::string parent = "/";
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) parent += (i == 0 ? "" : "/") + parts[i];
+  return {parent, parts.back()};
+}
+
+std::unexpected<Error> missing(const std::string& path) { return fail(Errc::not_found, path + ": no such file"); }
+
+std::uint64_t bytes_in(const Inode& inode) {
+  std::uint64_t total = inode.cached.size();
+  for (const auto& [name, child] : inode.names) total += bytes_in(*child);
+  return total;
+}
+
+void collect_files(const Inode& inode, const std::string& path, std::vector<std::string>& out) {
+  if (!inode.is_directory) out.push_back(path);
+  for (const auto& [name, child] : inode.names) collect_files(*child, path + "/" + name, out);
+}
+
+}  // namespace
+
+const char* file_op_name(FileOp op) {
+  switch (op) {
+    case FileOp::open:
+      return "open";
+    case FileOp::read:
+      return "read";
+    case FileOp::write:
+      return "write";
+    case FileOp::sync:
+      return "sync";
+    case FileOp::truncate:
+      return "truncate";
+    case FileOp::rename:
+      return "rename";
+    case FileOp::remove:
+      return "remove";
+    case FileOp::create_directory:
+      return "create_directory";
+    case FileOp::sync_directory:
+      return "sync_directory";
+    case FileOp::list:
+      return "list";
+  }
+  return "unknown";
+}
+
+SimDisk::SimDisk(SimLoop& loop, std::uint64_t id, Random random)
+    : loop_(loop), id_(id), random_(random), root_(std::make_shared<Inode>(true)) {}
+SimDisk::~SimDisk() = default;
+
+void SimDisk::power_cut() {
+  loop_.digest().note("power cut", loop_.now(), id_);
+  root_->power_cut(random_);
+}
+
+void SimDisk::wipe() { root_ = std::make_shared<Inode>(true); }
+
+void SimDisk::crash_in_call(std::uint64_t calls, CrashKind kind) {
+  ORDEAL_CHECK(calls > 0);
+  crash_in_ = calls;
+  crash_kind_ = kind;
+}
+
+Status SimDisk::flip_bit(const std::string& path, std::uint64_t offset, unsigned bit) {
+  const auto inode = find(path);
+  if (inode == nullptr || inode->is_directory) return missing(path);
+  if (offset >= inode->cached.size()) return fail(Errc::out_of_range, fmt::format("{}: no byte {}", path, offset));
+  const auto mask = static_cast<std::uint8_t>(1U << (bit % 8));
+  inode->cached[offset] ^= mask;
+  if (offset < inode->durable.size()) inode->durable[offset] ^= mask;
+  return {};
+}
+
+std::uint64_t SimDisk::used_bytes() const { return bytes_in(*root_); }
+
+std::uint64_t SimDisk::room() const {
+  if (capacity_ == UINT64_MAX) return UINT64_MAX;
+  const std::uint64_t used = used_bytes();
+  return used >= capacity_ ? 0 : capacity_ - used;
+}
+
+std::shared_ptr<Inode> SimDisk::find(const std::string& path) const {
+  std::shared_ptr<Inode> at = root_;
+  for (const std::string& part : split(path)) {
+    auto found = at->names.find(part);
+    if (found == at->names.end()) return nullptr;
+    at = found->second;
+  }
+  return at;
+}
+
+std::optional<Bytes> SimDisk::cached(const std::string& path) const {
+  const auto inode = find(path);
+  return inode && !inode->is_directory ? std::optional(inode->cached) : std::nullopt;
+}
+
+std::optional<Bytes> SimDisk::durable(const std::string& path) const {
+  std::shared_ptr<Inode> at = root_;
+  for (const std::string& part : split(path)) {
+    auto found = at->durable_names.find(part);
+    if (found == at->durable_names.end()) return std::nullopt;
+    at = found->second;
+  }
+  return at->is_directory ? std::nullopt : std::optional(at->durable);
+}
+
+std::vector<std::string> SimDisk::files() const {
+  std::vector<std::string> out;
+  collect_files(*root_, "", out);
+  return out;
+}
+
+Status SimDisk::begin(const Frozen& handle, FileOp op, const std::string& path) {
+  if (handle.frozen) return fail(Errc::io, path + ": the disk of a dead node");
+  ++operations_;
+  loop_.digest().note(file_op_name(op), loop_.now(), id_, std::string_view(path));
+  if (recording_) recorded_.push_back(fmt::format("{} {}", file_op_name(op), path));
+  for (DiskFault& fault : faults_) {
+    if (fault.op != op || fault.count == 0 || path.find(fault.path_part) == std::string::npos) continue;
+    if (fault.skip > 0) {
+      --fault.skip;
+      continue;
+    }
+    --fault.count;
+    return fail(fault.error, fmt::format("{} {}: injected fault", file_op_name(op), path));
+  }
+  return {};
+}
+
+bool SimDisk::strikes() {
+  if (!crash_in_ || --*crash_in_ > 0) return false;
+  crash_in_.reset();
+  return true;
+}
+
+// After the drawn part of the call's effect: a power cut must find it among the unsynced.
+Status SimDisk::crash(Frozen& handle, const std::string& path) {
+  handle.frozen = true;
+  loop_.digest().note("crash in call", loop_.now(), id_);
+  if (on_crash_) on_crash_(crash_kind_);
+  return fail(Errc::io, path + ": the node crashed here");
+}
+
+// An open file of one incarnation.
+class SimFile final : public env::File {
+ public:
+  SimFile(SimDisk& disk, std::shared_ptr<SimDisk::Frozen> frozen, std::shared_ptr<Inode> inode, std::string path,
+          bool writable)
+      : disk_(disk),
+        frozen_(std::move(frozen)),
+        inode_(std::move(inode)),
+        path_(std::move(path)),
+        writable_(writable) {}
+
+  Result<std::size_t> read_at(std::uint64_t offset, MutableByteView buffer) override {
+    ORDEAL_TRY(disk_.begin(*frozen_, FileOp::read, path_));
+    const Bytes& content = inode_->cached;
+    if (offset >= content.size()) return std::size_t{0};
+    const std::size_t count = std::min<std::size_t>(buffer.size(), content.size() - offset);
+    std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(offset), count, buffer.begin());
+    return count;
+  }
+
+  Status write_at(std::uint64_t offset, std::span<const ByteView> parts) override {
+    ORDEAL_TRY(may_write(FileOp::write));
+    Inode::Change change;
+    change.offset = offset;
+    for (const ByteView part : parts) change.bytes.insert(change.bytes.end(), part.begin(), part.end());
+    if (change.bytes.empty()) return {};
+    const std::uint64_t end = offset + change.bytes.size();
+    if (end > inode_->cached.size() && end - inode_->cached.size() > disk_.room())
+      return fail(Errc::no_space, path_ + ": the disk is full");
+    if (disk_.strikes()) {
+      change.bytes.resize(disk_.random_.below(change.bytes.size() + 1));
+      if (!change.bytes.empty()) inode_->apply(std::move(change));
+      return disk_.crash(*frozen_, path_);
+    }
+    inode_->apply(std::move(change));
+    return {};
+  }
+
+  Status sync() override {
+    Status begun = may_write(FileOp::sync);
+    if (!begun) {
+      if (!frozen_->frozen) inode_->forget_unsynced();
+      return begun;
+    }
+    const bool strikes = disk_.strikes();
+    if (!strikes || disk_.random_.chance(1, 2)) inode_->sync();
+    return strikes ? disk_.crash(*frozen_, path_) : Status{};
+  }
+
+  Status truncate(std::uint64_t size) override {
+    ORDEAL_TRY(may_write(FileOp::truncate));
+    Inode::Change change;
+    change.truncates = true;
+    change.offset = size;
+    const bool strikes = disk_.strikes();
+    if (!strikes || disk_.random_.chance(1, 2)) inode_->apply(std::move(change));
+    return strikes ? disk_.crash(*frozen_, path_) : Status{};
+  }
+
+  Status preallocate(std::uint64_t size) override {
+    if (frozen_->frozen) return fail(Errc::io, path_ + ": the disk of a dead node");
+    const std::uint64_t have = inode_->cached.size();
+    return size > have && size - have > disk_.room() ? fail(Errc::no_space, path_ + ": the disk is full") : Status{};
+  }
+
+  Result<std::uint64_t> size() const override {
+    if (frozen_->frozen) return fail(Errc::io, path_ + ": the disk of a dead node");
+    return inode_->cached.size();
+  }
+
+ private:
+  Status may_write(FileOp op) {
+    if (!writable_) return fail(Errc::io, path_ + ": opened for reading");
+    return disk_.begin(*frozen_, op, path_);
+  }
+
+  SimDisk& disk_;
+  std::shared_ptr<SimDisk::Frozen> frozen_;
+  std::shared_ptr<Inode> inode_;  // stays readable and writable after its name is gone, as on POSIX
+  std::string path_;
+  bool writable_;
+};
+
+// A change of names: accounted, and possibly the call inside which the node dies.
+Status DiskHandle::change(FileOp op, const std::string& path, const std::function<void()>& effect) {
+  ORDEAL_TRY(disk_.begin(*frozen_, op, path));
+  const bool strikes = disk_.strikes();
+  if (!strikes || disk_.random_.chance(1, 2)) effect();
+  return strikes ? disk_.crash(*frozen_, path) : Status{};
+}
+
+Result<std::unique_ptr<env::File>> DiskHandle::open(const std::string& path, env::OpenMode mode) {
+  auto inode = disk_.find(path);
+  const bool creates = mode == env::OpenMode::create || mode == env::OpenMode::create_new;
+  if (inode == nullptr && creates) {
+    const auto [parent_path, name] = parent_and_name(path);
+    const auto parent = disk_.find(parent_path);
+    if (parent == nullptr || !parent->is_directory || name.empty()) return missing(path);
+    inode = std::make_shared<Inode>(false);
+    ORDEAL_TRY(change(FileOp::open, path, [&, at = name] { parent->apply(Inode::NameChange{"", at, inode}); }));
+  } else {
+    ORDEAL_TRY(disk_.begin(*frozen_, FileOp::open, path));
+    if (inode == nullptr) return missing(path);
+    if (inode->is_directory) return fail(Errc::io, path + ": is a directory");
+    if (mode == env::OpenMode::create_new) return fail(Errc::already_exists, path + ": exists already");
+  }
+  return std::make_unique<SimFile>(disk_, frozen_, std::move(inode), path, mode != env::OpenMode::read);
+}
+
+Status DiskHandle::rename(const std::string& from, const std::string& to) {
+  const auto [from_parent, from_name] = parent_and_name(from);
+  const auto [to_parent, to_name] = parent_and_name(to);
+  if (from_parent != to_parent) return fail(Errc::unsupported, from + ": renaming across directories");
+  const auto parent = disk_.find(from_parent);
+  const auto inode = disk_.find(from);
+  if (parent == nullptr || inode == nullptr) return missing(from);
+  if (from_name == to_name) return {};
+  const auto target = disk_.find(to);
+  if (target != nullptr && target->is_directory && !target->names.empty())
+    return fail(Errc::already_exists, to + ": a directory that is not empty");
+  return change(FileOp::rename, to,
+                [&, old = from_name, name = to_name] { parent->apply(Inode::NameChange{old, name, inode}); });
+}
+
+Status DiskHandle::remove(const std::string& path) {
+  const auto [parent_path, name] = parent_and_name(path);
+  const auto parent = disk_.find(parent_path);
+  const auto inode = disk_.find(path);
+  if (parent == nullptr || inode == nullptr || name.empty()) return missing(path);
+  if (!inode->names.empty()) return fail(Errc::io, path + ": the directory is not empty");
+  return change(FileOp::remove, path, [&, gone = name] { parent->apply(Inode::NameChange{gone, "", nullptr}); });
+}
+
+Status DiskHandle::remove_tree(const std::string& path) {
+  const auto inode = disk_.find(path);
+  if (inode == nullptr) return frozen_->frozen ? disk_.begin(*frozen_, FileOp::remove, path) : Status{};
+  std::vector<std::string> names;
+  for (const auto& [name, child] : inode->names) names.push_back(name);
+  for (const std::string& name : names) ORDEAL_TRY(remove_tree(path + "/" + name));
+  return remove(path);
+}
+
+Status DiskHandle::create_directories(const std::string& path) {
+  std::string at;
+  for (const std::string& part : split(path)) {
+    const auto parent = disk_.find(at);
+    ORDEAL_CHECK(parent != nullptr);
+    at += "/" + part;
+    if (const auto found = disk_.find(at); found != nullptr) {
+      if (!found->is_directory) return fail(Errc::already_exists, at + ": is a file");
+      continue;
+    }
+    ORDEAL_TRY(change(FileOp::create_directory, at,
+                      [&] { parent->apply(Inode::NameChange{"", part, std::make_shared<Inode>(true)}); }));
+  }
+  return frozen_->frozen ? disk_.begin(*frozen_, FileOp::create_directory, path) : Status{};
+}
+
+Result<std::vector<env::DirectoryEntry>> DiskHandle::list(const std::string& path) {
+  ORDEAL_TRY(disk_.begin(*frozen_, FileOp::list, path));
+  const auto inode = disk_.find(path);
+  if (inode == nullptr || !inode->is_directory) return missing(path);
+  std::vector<env::DirectoryEntry> entries;
+  for (const auto& [name, child] : inode->names) entries.push_back({name, child->is_directory, child->cached.size()});
+  return entries;
+}
+
+bool DiskHandle::exists(const std::string& path) { return !frozen_->frozen && disk_.find(path) != nullptr; }
+
+Status DiskHandle::sync_directory(const std::string& path) {
+  const auto inode = disk_.find(path);
+  if (inode == nullptr || !inode->is_directory) return missing(path);
+  return change(FileOp::sync_directory, path, [&] { inode->sync(); });
+}
+
+}  // namespace ordeal::sim

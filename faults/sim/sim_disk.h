@@ -1,0 +1,123 @@
+// The disk of one simulated machine: it outlives every incarnation of its node, and it forgets what was not synced.
+//
+// Two states are kept of everything. The *cache* is what running code reads: it survives the death of a process. The
+// *platter* is what a power cut leaves: synced bytes, synced names, and of the rest what the crash draw grants.
+// The rules are those of broker/env/disk.h, taken strictly:
+//   - File::sync moves a file's bytes and size to the platter, not its name;
+//   - sync_directory moves a directory's names to the platter, not the bytes of the files;
+//   - a power cut replays a prefix of a directory's unsynced name changes (rename is one change), and of each file's
+//     unsynced writes any subset, one of them torn at any byte; draws decide, and often all or nothing is kept;
+//   - after an injected failure of sync the unsynced bytes stay readable but will never reach the platter.
+//
+// SimDisk is the machine's; a DiskHandle is the env::Disk of one incarnation, frozen for good when that one dies.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/base/random.h"
+#include "broker/env/disk.h"
+#include "faults/sim/sim_executor.h"
+
+namespace ordeal::sim {
+
+enum class CrashKind { process, power };
+
+// One file call, for counting, faults and the log of operations.
+enum class FileOp { open, read, write, sync, truncate, rename, remove, create_directory, sync_directory, list };
+const char* file_op_name(FileOp op);
+
+// Fails the calls that match, `count` times.
+struct DiskFault {
+  FileOp op = FileOp::write;
+  std::string path_part;   // matches paths that contain it; empty: every path
+  Errc error = Errc::io;   // io or no_space
+  std::uint64_t skip = 0;  // let so many matching calls pass first
+  std::uint64_t count = 1;
+};
+
+struct Inode;
+
+class SimDisk {
+ public:
+  SimDisk(SimLoop& loop, std::uint64_t id, Random random);
+  ~SimDisk();
+  SimDisk(const SimDisk&) = delete;
+  SimDisk& operator=(const SimDisk&) = delete;
+
+  void power_cut();  // the cache is lost; drawn parts of what was unsynced stay
+  void wipe();       // a new, empty disk
+
+  // Faults. The crash strikes inside the `calls`-th changing call from now (1 = the next), before, amid or after its
+  // effect by draw; from then on every call fails, and `on_crash` is told so that the node can be killed.
+  void crash_in_call(std::uint64_t calls, CrashKind kind);
+  void disarm_crash() { crash_in_.reset(); }
+  void on_crash(std::function<void(CrashKind)> fn) { on_crash_ = std::move(fn); }
+  void inject(DiskFault fault) { faults_.push_back(std::move(fault)); }
+  void clear_faults() { faults_.clear(); }
+  void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }                  // writes beyond fail with no_space
+  Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
+
+  // For tests, invariants and the log of operations. Looking is not an operation.
+  std::uint64_t used_bytes() const;
+  std::optional<Bytes> cached(const std::string& path) const;
+  std::optional<Bytes> durable(const std::string& path) const;
+  std::vector<std::string> files() const;  // every cached file, by full path, sorted
+  std::uint64_t operations() const { return operations_; }
+  void record_operations(bool record) { recording_ = record; }
+  const std::vector<std::string>& recorded() const { return recorded_; }  // "write /data/orders-0/x.log"
+
+ private:
+  friend class DiskHandle;
+  friend class SimFile;
+  struct Frozen {
+    bool frozen = false;
+  };
+
+  std::shared_ptr<Inode> find(const std::string& path) const;
+  Status begin(const Frozen& handle, FileOp op, const std::string& path);  // accounting and injected faults
+  bool strikes();  // is this changing call the one that crashes?
+  Status crash(Frozen& handle, const std::string& path);
+  std::uint64_t room() const;
+
+  SimLoop& loop_;
+  std::uint64_t id_;
+  Random random_;
+  std::shared_ptr<Inode> root_;
+  std::vector<DiskFault> faults_;
+  std::optional<std::uint64_t> crash_in_;
+  CrashKind crash_kind_ = CrashKind::process;
+  std::function<void(CrashKind)> on_crash_;
+  std::uint64_t capacity_ = UINT64_MAX;
+  std::uint64_t operations_ = 0;
+  bool recording_ = false;
+  std::vector<std::string> recorded_;
+};
+
+class DiskHandle final : public env::Disk {
+ public:
+  explicit DiskHandle(SimDisk& disk) : disk_(disk), frozen_(std::make_shared<SimDisk::Frozen>()) {}
+  void freeze() { frozen_->frozen = true; }
+  bool frozen() const { return frozen_->frozen; }
+
+  Result<std::unique_ptr<env::File>> open(const std::string& path, env::OpenMode mode) override;
+  Status rename(const std::string& from, const std::string& to) override;  // within one directory only
+  Status remove(const std::string& path) override;
+  Status remove_tree(const std::string& path) override;
+  Status create_directories(const std::string& path) override;
+  Result<std::vector<env::DirectoryEntry>> list(const std::string& path) override;
+  bool exists(const std::string& path) override;
+  Status sync_directory(const std::string& path) override;
+
+ private:
+  Status change(FileOp op, const std::string& path, const std::function<void()>& effect);
+
+  SimDisk& disk_;
+  std::shared_ptr<SimDisk::Frozen> frozen_;
+};
+
+}  // namespace ordeal::sim

@@ -1,0 +1,184 @@
+#include "faults/sim/sim_executor.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
+
+#include "broker/base/check.h"
+
+namespace ordeal::sim {
+
+namespace {
+constexpr WallMs kWallAtZero = 1'700'000'000'000;  // the date on which every world begins
+}
+
+SimLoop::SimLoop(Random random, LoopOptions options, Digest& digest)
+    : random_(random), options_(options), digest_(digest) {}
+
+SimLoop::~SimLoop() {
+  ORDEAL_CHECK(schedulers_.empty(), "{} run queues outlive their loop", schedulers_.size());
+  shutdown();
+  destroy();
+}
+
+env::TimerId SimLoop::arm(Instant at, SimScheduler* owner) {
+  const env::TimerId id = next_timer_++;
+  due_.emplace(DueKey{std::max(at, now_), id}, owner);
+  return id;
+}
+
+env::TimerId SimLoop::call_at(Instant at, std::function<void()> fn) {
+  const env::TimerId id = arm(at, nullptr);
+  world_timers_.emplace(id, std::pair(std::max(at, now_), std::move(fn)));
+  return id;
+}
+
+void SimLoop::cancel(env::TimerId id) {
+  auto found = world_timers_.find(id);
+  if (found == world_timers_.end()) return;
+  disarm(found->second.first, id);
+  world_timers_.erase(found);
+}
+
+void SimLoop::fire_due() {
+  while (!due_.empty() && due_.begin()->first.first <= now_) {
+    const auto [key, owner] = *due_.begin();
+    due_.erase(due_.begin());
+    if (owner != nullptr) {
+      owner->fire(key.second);
+      continue;
+    }
+    auto event = world_timers_.extract(key.second);
+    event.mapped().second();
+  }
+}
+
+bool SimLoop::run_one_ready() {
+  std::size_t total = 0;
+  for (const SimScheduler* node : schedulers_) total += node->runnable() ? node->ready_.size() : 0;
+  if (total == 0) return false;
+  std::size_t index = total == 1 ? 0 : random_.below(total);
+  auto chosen = schedulers_.begin();
+  for (;; ++chosen) {
+    if (!(*chosen)->runnable()) continue;
+    if (index < (*chosen)->ready_.size()) break;
+    index -= (*chosen)->ready_.size();
+  }
+  SimScheduler* node = *chosen;
+  digest_.mix(node->id_ << 32 | total);
+  ++steps_;
+  running_ = node;
+  {
+    Job job = node->take(options_.shuffle ? index : 0);
+    job();
+  }
+  running_ = nullptr;
+  now_ += Duration(random_.between(options_.step_cost_min.count(), options_.step_cost_max.count()));
+  return true;
+}
+
+bool SimLoop::step(Instant limit) {
+  const bool ran = run_one_ready();
+  if (!ran) {
+    if (due_.empty() || due_.begin()->first.first > limit) return false;
+    now_ = std::max(now_, due_.begin()->first.first);
+  }
+  fire_due();
+  if (after_step_) after_step_();
+  return true;
+}
+
+void SimLoop::run_until(Instant limit) {
+  while (now_ < limit && step(limit)) {
+  }
+  now_ = std::max(now_, limit);
+}
+
+SimScheduler::SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking)
+    : loop_(loop), id_(id), random_(random), blocking_(blocking), parking_(executor()) {
+  loop_.schedulers_.push_back(this);
+}
+
+SimScheduler::~SimScheduler() { drop_all(); }
+
+WallMs SimScheduler::wall_ms() const {
+  const Duration since_start = loop_.now().time_since_epoch() + wall_offset_;
+  return kWallAtZero + std::chrono::floor<std::chrono::milliseconds>(since_start).count();
+}
+
+env::Executor SimScheduler::executor() { return SimExecutor(*this); }
+
+env::TimerId SimScheduler::call_at(Instant at, std::function<void()> fn) {
+  if (doomed_) return 0;
+  const env::TimerId id = loop_.arm(at, this);
+  timers_.emplace(id, std::pair(std::max(at, loop_.now()), std::move(fn)));
+  return id;
+}
+
+void SimScheduler::cancel(env::TimerId id) {
+  auto found = timers_.find(id);
+  if (found == timers_.end()) return;
+  loop_.disarm(found->second.first, id);
+  auto cancelled = timers_.extract(found);  // destroyed last: its captures may cancel others
+}
+
+void SimScheduler::fire(env::TimerId id) {
+  // The function stays in the table until its turn, so that cancel() works up to the last moment.
+  post([this, id] {
+    auto due = timers_.extract(id);
+    if (!due.empty()) due.mapped().second();
+  });
+}
+
+void SimScheduler::spawn(env::Task<> task, std::string_view name) {
+  boost::asio::co_spawn(executor(), std::move(task), [task_name = std::string(name)](std::exception_ptr error) {
+    if (!error) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& thrown) {
+      check_failed(__FILE__, __LINE__, "no exception leaves a task", task_name + ": " + thrown.what());
+    }
+  });
+}
+
+env::Task<> SimScheduler::run_blocking(std::function<void()> fn) {
+  Duration total(random_.between(blocking_.min.count(), blocking_.max.count()));
+  if (blocking_.stall_in != 0 && random_.chance(1, blocking_.stall_in))
+    total += Duration(random_.between(0, blocking_.stall_max.count()));
+  const Duration before(random_.between(0, total.count()));
+  co_await sleep_for(before);
+  fn();
+  fn = nullptr;
+  co_await sleep_for(total - before);  // a node doomed by `fn` never gets past this
+}
+
+void SimScheduler::post(Job job) {
+  ready_.push_back(std::move(job));
+  if (doomed_ && !dropping_ && loop_.running() != this) drop_all();
+}
+
+Job SimScheduler::take(std::size_t index) {
+  Job job = std::move(ready_[index]);
+  ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(index));
+  return job;
+}
+
+void SimScheduler::drop_all() {
+  ORDEAL_CHECK(loop_.running() != this, "a node cannot drop its frames from inside one");
+  doomed_ = true;
+  if (dropping_) return;
+  dropping_ = true;
+  std::erase(loop_.schedulers_, this);
+  // Destroying a handler or a frame may post clean-up, release tokens or cancel timers: go on until all is quiet.
+  while (!empty()) {
+    while (!ready_.empty()) Job dropped = take(0);
+    while (!timers_.empty()) {
+      auto dropped = timers_.extract(timers_.begin());
+      loop_.disarm(dropped.mapped().first, dropped.key());
+    }
+    parking_.drop_all();
+  }
+  dropping_ = false;
+}
+
+}  // namespace ordeal::sim

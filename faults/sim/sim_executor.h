@@ -1,0 +1,148 @@
+// The seeded run loop of a simulated world: virtual time, timers, and one ready queue per node.
+//
+// Each step draws one ready task among all nodes that may run, runs it to its next suspension, and lets a little
+// virtual time pass, so that neither the order between nodes nor the order within a node can be relied on. When
+// nothing is ready, time jumps to the next timer. Everything happens in the one calling thread.
+//
+// Invariants: a doomed or paused node runs no task; after drop_all() a node owns no task, timer or parked frame, and
+// whatever its destructors post is dropped as well; a cancelled timer never runs.
+#pragma once
+
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "broker/base/random.h"
+#include "broker/env/parking.h"
+#include "broker/env/scheduler.h"
+#include "faults/sim/digest.h"
+
+namespace ordeal::sim {
+
+class SimScheduler;
+using Job = std::move_only_function<void()>;
+
+struct LoopOptions {
+  Duration step_cost_min{50};  // virtual time one step takes
+  Duration step_cost_max{200};
+  bool shuffle = true;  // false: tasks of one node run in the order they became ready, as a real run queue does
+};
+
+// How long blocking work takes, split at random into before and after the work itself: a crash may fall into either.
+struct BlockingProfile {
+  Duration min{20'000};
+  Duration max{400'000};
+  std::uint64_t stall_in = 500;  // one call in so many takes up to stall_max; 0: never
+  Duration stall_max{20'000'000};
+};
+
+class SimLoop final : public boost::asio::execution_context {
+ public:
+  SimLoop(Random random, LoopOptions options, Digest& digest);
+  ~SimLoop();
+
+  Instant now() const { return now_; }
+  std::uint64_t steps() const { return steps_; }
+  const Random& random() const { return random_; }
+  Digest& digest() { return digest_; }
+
+  // World events: run by the loop itself, between steps, on no node; they may kill and start nodes.
+  env::TimerId call_at(Instant at, std::function<void()> fn);
+  void cancel(env::TimerId id);
+  void after_step(std::function<void()> hook) { after_step_ = std::move(hook); }  // between any two steps
+
+  bool step(Instant limit);  // one task, or one jump of time up to `limit`; false when idle until then
+  void run_until(Instant limit);
+  SimScheduler* running() const { return running_; }  // whose task is executing; null between steps
+
+ private:
+  friend class SimScheduler;
+  using DueKey = std::pair<Instant, env::TimerId>;
+
+  env::TimerId arm(Instant at, SimScheduler* owner);
+  void disarm(Instant at, env::TimerId id) { due_.erase(DueKey{at, id}); }
+  void fire_due();
+  bool run_one_ready();
+
+  Random random_;
+  LoopOptions options_;
+  Digest& digest_;
+  Instant now_{};
+  std::uint64_t steps_ = 0;
+  env::TimerId next_timer_ = 1;
+  std::map<DueKey, SimScheduler*> due_;  // null: a world event
+  std::map<env::TimerId, std::pair<Instant, std::function<void()>>> world_timers_;
+  std::vector<SimScheduler*> schedulers_;  // alive ones, in order of creation
+  SimScheduler* running_ = nullptr;
+  std::function<void()> after_step_;
+};
+
+// The run queue of one incarnation of one node. Lives as long as its world: executors inside frames refer to it.
+class SimScheduler final : public env::Scheduler {
+ public:
+  SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking);
+  ~SimScheduler() override;
+
+  Instant now() const override { return loop_.now(); }
+  WallMs wall_ms() const override;
+  env::Executor executor() override;
+  env::ParkingLot& parking() override { return parking_; }
+  env::TimerId call_at(Instant at, std::function<void()> fn) override;
+  void cancel(env::TimerId id) override;
+  void spawn(env::Task<> task, std::string_view name) override;
+  env::Task<> run_blocking(std::function<void()> fn) override;
+
+  void post(Job job);
+  void pause() { paused_ = true; }
+  void resume() { paused_ = false; }
+  void doom() { doomed_ = true; }  // no task runs any more; frames stay until drop_all()
+  void drop_all();                 // implies doom(); not while a task of this node is executing
+  bool doomed() const { return doomed_; }
+  bool paused() const { return paused_; }
+  bool empty() const { return ready_.empty() && timers_.empty() && parking_.parked() == 0; }
+  void set_wall_offset(Duration offset) { wall_offset_ = offset; }
+  Duration wall_offset() const { return wall_offset_; }
+  SimLoop& loop() { return loop_; }
+
+ private:
+  friend class SimLoop;
+  bool runnable() const { return !paused_ && !doomed_ && !ready_.empty(); }
+  Job take(std::size_t index);
+  void fire(env::TimerId id);
+
+  SimLoop& loop_;
+  std::uint64_t id_;
+  Random random_;
+  BlockingProfile blocking_;
+  std::vector<Job> ready_;
+  std::map<env::TimerId, std::pair<Instant, std::function<void()>>> timers_;  // also those on their way to run
+  env::ParkingLot parking_;
+  Duration wall_offset_{};
+  bool paused_ = false;
+  bool doomed_ = false;
+  bool dropping_ = false;
+};
+
+// What any_io_executor wraps: never runs anything inline.
+class SimExecutor {
+ public:
+  explicit SimExecutor(SimScheduler& scheduler) noexcept : scheduler_(&scheduler) {}
+  bool operator==(const SimExecutor&) const noexcept = default;
+  boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept { return scheduler_->loop(); }
+  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
+    return boost::asio::execution::blocking.never;
+  }
+  SimExecutor require(boost::asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  template <class Fn>
+  void execute(Fn&& fn) const {
+    scheduler_->post(Job(std::forward<Fn>(fn)));
+  }
+
+ private:
+  SimScheduler* scheduler_;
+};
+
+}  // namespace ordeal::sim

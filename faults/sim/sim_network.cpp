@@ -1,0 +1,252 @@
+#include "faults/sim/sim_network.h"
+
+#include <algorithm>
+
+#include "broker/base/check.h"
+#include "faults/sim/sim_connection.h"
+
+namespace ordeal::sim {
+
+namespace {
+constexpr std::uint16_t kFirstEphemeral = 32768;
+constexpr Duration kRetransmitMax{400'000'000};  // a healed link is noticed by the next retransmission only
+}  // namespace
+
+SimNetwork::SimNetwork(SimLoop& loop, Random random, NetworkProfile profile)
+    : loop_(loop), random_(random), profile_(profile) {}
+SimNetwork::~SimNetwork() = default;
+
+void SimNetwork::cut(const Link& link) {
+  loop_.digest().note("cut", loop_.now(), std::string_view(link.from), std::string_view(link.to),
+                      std::uint64_t{link.port});
+  ++cuts_[link];
+}
+
+void SimNetwork::heal(const Link& link) {
+  auto found = cuts_.find(link);
+  if (found == cuts_.end()) return;
+  if (--found->second > 0) return;
+  cuts_.erase(found);
+  after_heal();
+}
+
+void SimNetwork::heal_all() {
+  cuts_.clear();
+  clogs_.clear();
+  slowed_.clear();
+  after_heal();
+}
+
+bool SimNetwork::is_cut(const std::string& from, const std::string& to, std::uint16_t port) const {
+  return cuts_.contains(Link{from, to, 0}) || (port != 0 && cuts_.contains(Link{from, to, port}));
+}
+
+void SimNetwork::clog(const std::string& from, const std::string& to, Instant until) { clogs_[{from, to}] = until; }
+
+void SimNetwork::slow(const std::string& from, const std::string& to, Duration extra) { slowed_[{from, to}] = extra; }
+
+std::vector<SimNetwork::ConnectionPtr> SimNetwork::alive() {
+  std::vector<ConnectionPtr> found;
+  for (auto at = connections_.begin(); at != connections_.end();) {
+    if (auto connection = at->second.lock()) {
+      found.push_back(std::move(connection));
+      ++at;
+    } else {
+      at = connections_.erase(at);
+    }
+  }
+  return found;
+}
+
+std::uint16_t SimNetwork::ephemeral_port(const std::string& host) {
+  auto& next = ephemeral_.try_emplace(host, kFirstEphemeral).first->second;
+  const std::uint16_t port = next;
+  next = next == UINT16_MAX ? kFirstEphemeral : static_cast<std::uint16_t>(next + 1);
+  return port;
+}
+
+bool SimNetwork::cut_from(const Connection& connection, int side) const {
+  return is_cut(connection.side[side].local.host, connection.side[1 - side].local.host, connection.side[1].local.port);
+}
+
+Instant SimNetwork::draw_arrival(const Connection& connection, int side) {
+  const std::pair<std::string, std::string> link{connection.side[side].local.host,
+                                                 connection.side[1 - side].local.host};
+  Duration latency(random_.between(profile_.latency_min.count(), profile_.latency_max.count()));
+  if (profile_.slow_in != 0 && random_.chance(1, profile_.slow_in))
+    latency += Duration(random_.between(0, profile_.slow_max.count()));
+  if (auto extra = slowed_.find(link); extra != slowed_.end()) latency += extra->second;
+  Instant arrival = std::max(loop_.now() + latency, connection.side[side].last_arrival);
+  if (auto clogged = clogs_.find(link); clogged != clogs_.end()) arrival = std::max(arrival, clogged->second);
+  return arrival;
+}
+
+void SimNetwork::send(const ConnectionPtr& connection, int side, Packet packet) {
+  Connection::Side& from = connection->side[side];
+  if (!up(from.local.host)) return;
+  const std::uint64_t number = from.next_send++;
+  from.last_arrival = draw_arrival(*connection, side);
+  loop_.call_at(from.last_arrival,
+                [this, connection, side, number, moved = std::make_shared<Packet>(std::move(packet))] {
+                  connection->side[side].wire.emplace(number, std::move(*moved));
+                  deliver(connection, side);
+                });
+}
+
+void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
+  Connection::Side& from = connection->side[side];
+  from.wire.erase(from.wire.begin(), from.wire.lower_bound(from.next_deliver));  // of a life before a power cut
+  while (!from.wire.empty() && from.wire.begin()->first == from.next_deliver && !cut_from(*connection, side)) {
+    Packet packet = std::move(from.wire.begin()->second);
+    from.wire.erase(from.wire.begin());
+    ++from.next_deliver;
+    loop_.digest().note("net", loop_.now(), connection->id << 1 | static_cast<std::uint64_t>(side),
+                        static_cast<std::uint64_t>(packet.kind), packet.bytes.size());
+    process(connection, side, std::move(packet));
+  }
+}
+
+void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packet) {
+  Connection::Side& to = connection->side[1 - side];
+  if (!up(to.local.host)) {
+    to.missed = true;
+    return;
+  }
+  if (packet.kind == Packet::Kind::syn) {
+    process_syn(connection);
+    return;
+  }
+  if (packet.kind == Packet::Kind::rst) {
+    to.reset = true;
+    to.wake_all();
+    return;
+  }
+  if (to.closed) {  // nobody holds this end any more
+    if (packet.kind != Packet::Kind::fin) send(connection, 1 - side, {Packet::Kind::rst, {}});
+    return;
+  }
+  switch (packet.kind) {
+    case Packet::Kind::syn_ack:
+      to.established = true;
+      to.wake(to.writer);
+      return;
+    case Packet::Kind::data:
+      delivered_bytes_ += packet.bytes.size();
+      to.inbox.insert(to.inbox.end(), packet.bytes.begin(), packet.bytes.end());
+      break;
+    default:
+      to.ended = true;
+      break;
+  }
+  to.wake(to.reader);
+}
+
+void SimNetwork::process_syn(const ConnectionPtr& connection) {
+  Connection::Side& server = connection->side[1];
+  auto found = listeners_.find(server.local);
+  if (found == listeners_.end() || found->second->closed) {
+    server.closed = true;
+    send(connection, 1, {Packet::Kind::rst, {}});
+    return;
+  }
+  server.owner = found->second->owner;
+  server.established = true;
+  found->second->backlog.push_back(connection);
+  found->second->wake();
+  send(connection, 1, {Packet::Kind::syn_ack, {}});
+}
+
+// The receiver took `bytes` out of its inbox: the sender's window opens, if the way back is open.
+void SimNetwork::acknowledge(Connection& connection, int reader, std::size_t bytes) {
+  Connection::Side& sender = connection.side[1 - reader];
+  if (cut_from(connection, reader)) {
+    sender.held_acks += bytes;
+    return;
+  }
+  sender.unacknowledged -= std::min(sender.unacknowledged, bytes);
+  sender.wake(sender.writer);
+}
+
+void SimNetwork::after_heal() {
+  loop_.digest().note("heal", loop_.now());
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      Connection::Side& from = connection->side[side];
+      if (from.held_acks > 0 && !cut_from(*connection, 1 - side))
+        acknowledge(*connection, 1 - side, std::exchange(from.held_acks, 0));
+      if (from.wire.empty() || cut_from(*connection, side)) continue;
+      const Instant retransmitted = loop_.now() + Duration(random_.between(0, kRetransmitMax.count()));
+      loop_.call_at(retransmitted, [this, connection, side] { deliver(connection, side); });
+    }
+  }
+}
+
+// Closes one end: its waiters wake, and the peer is told by FIN or (abort) RST.
+void SimNetwork::end_side(const ConnectionPtr& connection, int side, bool abort) {
+  Connection::Side& end = connection->side[side];
+  if (end.closed) return;
+  end.closed = true;
+  end.wake_all();
+  send(connection, side, {abort ? Packet::Kind::rst : Packet::Kind::fin, {}});
+}
+
+void SimNetwork::process_died(const SimScheduler& process, const std::string& host) {
+  for (auto at = listeners_.begin(); at != listeners_.end();) {
+    const bool dies = at->second->owner == &process;
+    if (dies) at->second->closed = true;
+    at = dies ? listeners_.erase(at) : std::next(at);
+  }
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      Connection::Side& end = connection->side[side];
+      if (end.owner == &process && end.local.host == host && !end.closed)
+        end_side(connection, side, end.readable() > 0 || random_.chance(1, 2));
+    }
+  }
+}
+
+void SimNetwork::host_down(const std::string& host) {
+  down_.insert(host);
+  for (auto at = listeners_.begin(); at != listeners_.end();) {
+    const bool dies = at->first.host == host;
+    if (dies) at->second->closed = true;
+    at = dies ? listeners_.erase(at) : std::next(at);
+  }
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      Connection::Side& end = connection->side[side];
+      if (end.local.host != host) continue;
+      end.closed = true;
+      end.silent = true;
+      end.wire.clear();  // held back by a cut; its kernel will never send it again
+    }
+  }
+}
+
+void SimNetwork::host_up(const std::string& host) {
+  down_.erase(host);
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      Connection::Side& end = connection->side[side];
+      if (end.local.host != host || !end.silent) continue;
+      end.silent = false;
+      // The peer's retransmission reaches a kernel that knows no such connection.
+      end.next_deliver = end.next_send;
+      if (std::exchange(end.missed, false)) send(connection, side, {Packet::Kind::rst, {}});
+    }
+  }
+}
+
+void SimNetwork::reset_connections(const std::string& a, const std::string& b) {
+  for (const ConnectionPtr& connection : alive()) {
+    const std::string& from = connection->side[0].local.host;
+    const std::string& to = connection->side[1].local.host;
+    if (!((from == a && to == b) || (from == b && to == a))) continue;
+    for (Connection::Side& end : connection->side) {
+      end.reset = true;
+      end.wake_all();
+    }
+  }
+}
+
+}  // namespace ordeal::sim
