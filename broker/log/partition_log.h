@@ -1,7 +1,8 @@
 // The log of one partition: Kafka's segmented, indexed, crash-safe append-only file, byte for byte as Kafka keeps it.
 //
 // Invariants
-//   - log_start <= flushed_end <= log_end. Offsets rise; the leader epoch of batches never falls.
+//   - log_start <= flushed_end <= log_end. Offsets rise by one from batch to batch (gaps only if compacted); the leader
+//   epoch of batches never falls.
 //   - Everything below flushed_end survives a power cut; what a crash leaves of the rest is a prefix (CrashPrefix).
 //   - Producer state and the epoch history describe exactly the batches in the log: they change after the bytes are
 //     written, never before, and are rebuilt after a truncation.
@@ -9,7 +10,8 @@
 //
 // Threads. The object belongs to one run queue. Two things may run elsewhere: FlushTicket::run and ReadPlan::run. All
 // calls marked [slow] sync files or walk segments; they may be run off the queue too, provided that nothing else calls
-// into this log meanwhile. Only one FlushTicket is outstanding at a time.
+// into this log meanwhile. Only one FlushTicket is outstanding at a time, and none while the log is truncated or
+// closed: a flush that is on its way must not bring back files of what is cut.
 //
 // Durability modes are the caller's: fsync mode acknowledges by flushed_end(), page-cache mode by log_end().
 #pragma once
@@ -20,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,15 +36,12 @@
 #include "broker/log/log_config.h"
 #include "broker/log/producer_state.h"
 #include "broker/mutation/mutation.h"
-
-namespace ordeal::wire {
-enum class ErrorCode : std::int16_t;
-}
+#include "broker/wire/error_codes.h"
+#include "broker/wire/record_batch.h"
 
 namespace ordeal::log {
 
 class Segment;
-struct BatchFacts;
 
 // What the log directory knows about a partition before its files are opened.
 struct OpenHints {
@@ -97,6 +97,7 @@ class ReadPlan {
   std::uint64_t position_ = 0;
   std::uint64_t end_position_ = 0;
   std::size_t bytes_max_ = 0;
+  std::size_t slack_ = 0;  // what the index may be off by
   bool at_least_one_ = false;
   std::uint64_t generation_ = 0;
 };
@@ -127,7 +128,6 @@ class FlushTicket {
   std::optional<Bytes> epochs_;
   bool sync_directory_ = false;
   Offset end_ = 0;
-  std::uint64_t generation_ = 0;
   bool ran_ = false;
   std::optional<Error> failure_;
 };
@@ -185,9 +185,10 @@ class PartitionLog {
   void set_config(LogConfig config) { config_ = std::move(config); }  // takes effect at the next append
 
   // --- Flush --------------------------------------------------------------------------------------------------------
-  // prepare (run queue) -> run (anywhere, once) -> complete (run queue). complete advances flushed_end, capped at any
-  // truncation made meanwhile, or, if run failed, fails the log and returns the error.
+  // prepare (run queue) -> run (anywhere, once) -> complete (run queue, always). complete advances flushed_end or, if
+  // run failed, fails the log and returns the error.
   bool needs_flush() const;
+  bool flush_outstanding() const { return flush_outstanding_; }
   FlushTicket prepare_flush();
   Status complete_flush(const FlushTicket& ticket);
   Status flush();  // [slow] all three
@@ -196,9 +197,9 @@ class PartitionLog {
   // [slow] Cuts every batch that reaches `offset` or beyond, with its epochs and producer state, durably (so that
   // nothing cut can come back under later appends). The new end may be below `offset` if that fell inside a batch.
   // No-op if offset >= log_end. Errc::out_of_range below log_start: the caller then starts over with the next one.
-  Status truncate_to(Offset offset);
+  Status truncate_to(Offset offset, WallMs now);
   // [slow] Drops everything; the log is empty at `offset`.
-  Status truncate_fully_and_start_at(Offset offset);
+  Status truncate_fully_and_start_at(Offset offset, WallMs now);
   // [slow] Moves log_start up to min(offset, high_watermark) and deletes segments wholly below it. Never moves down.
   Status advance_log_start(Offset offset, Offset high_watermark);
   // [slow] Deletes old segments by retention.ms and retention.bytes, never past `high_watermark`. Returns how many.
@@ -225,26 +226,41 @@ class PartitionLog {
   Status close_clean();
 
  private:
-  struct Accepted;  // a leader append that passed every check (append_leader.cpp)
-  struct Recovery;  // the work of open() (recovery.cpp)
+  struct Accepted;  // a batch that a leader may append (append.cpp)
+  class Recovery;   // the work of open() (recovery.cpp)
+  using Replay = std::function<void(const wire::BatchView&)>;
 
   PartitionLog(env::Disk& disk, std::string dir, TopicPartition partition, LogConfig config,
                const mutation::Switches& switches, TraceSink& trace);
 
-  std::expected<std::vector<Accepted>, AppendError> accept(ByteView batches, WallMs wall, AppendOrigin origin);
-  std::expected<Accepted, AppendError> accept_batch(ByteView batch, WallMs wall, AppendOrigin origin) const;
-  Status write_batches(const std::vector<std::span<const ByteView>>& batches, WallMs now);
-  Status roll_if_needed(std::size_t bytes, Offset next_offset, WallMs max_timestamp, WallMs now);
-  Status roll(Offset base);
-  Status delete_segments_below(Offset offset);
-  Status rebuild_producers();
-  void note_written(const wire::BatchView& batch, Offset base, LeaderEpoch epoch);
+  // append.cpp
+  std::expected<std::vector<Accepted>, AppendError> accept(ByteView batches, WallMs wall, AppendOrigin origin) const;
+  std::optional<AppendError> accept_batch(Accepted& accepted, WallMs wall, AppendOrigin origin) const;
+  std::optional<AppendError> check_records(const wire::BatchView& batch, WallMs wall, AppendOrigin origin,
+                                           WallMs& max_timestamp) const;
+  std::expected<AppendInfo, AppendError> write_accepted(std::vector<Accepted>& batches, LeaderEpoch epoch, WallMs wall);
+  Status check_continues(const wire::BatchView& batch, Offset expected, LeaderEpoch latest) const;
+  Status write_run(ByteView bytes, const std::vector<wire::BatchView>& batches, WallMs wall);
+
+  // partition_log.cpp
+  Status roll_if_needed(std::int64_t bytes, Offset last, WallMs max_timestamp, WallMs now);
+  Status roll(Offset base, WallMs now);
   Status check_usable() const;
-  Status fail_log(Error error);
-  std::map<Offset, std::unique_ptr<Segment>>::const_iterator segment_holding(Offset offset) const;
+  Status fail_log(const Error& error);
+  // The segment that `offset` belongs to: the last one that begins at or below it.
+  std::map<Offset, std::unique_ptr<Segment>>::const_iterator segment_of(Offset offset) const;
   Segment& active() { return *segments_.rbegin()->second; }
-  const Segment& active() const { return *segments_.rbegin()->second; }
   std::string path_of(Offset base, std::string_view suffix) const;
+
+  // truncate.cpp
+  Status remove_segment(Offset base);
+  Status remove_if_there(const std::string& path);
+  Status remove_snapshots_above(Offset offset);
+  Status delete_segments_below(Offset offset);
+  Status rebuild_producers(WallMs now);
+  Result<Offset> load_snapshot();
+  Status backfill_producers(Offset snapshot);
+  Status replay(Offset from, const Replay& visit) const;
 
   env::Disk& disk_;
   const std::string dir_;
@@ -257,7 +273,7 @@ class PartitionLog {
   EpochHistory epochs_;
   ProducerState producers_;
   std::map<Offset, Bytes> pending_snapshots_;  // taken at a roll, written by the next flush
-  std::vector<Offset> snapshots_;              // on disk, ascending
+  std::set<Offset> snapshots_;                 // on disk
 
   Offset log_start_ = 0;
   Offset log_end_ = 0;

@@ -64,8 +64,9 @@ class ProducerState {
   ProducerDecision check(const wire::BatchView& batch, const mutation::Switches& switches) const;
 
   // Records a batch that is in the log at `base` (batch.base_offset() may still be the client's). Control batches end
-  // the producer's transaction and adopt the marker's epoch.
-  void update(const wire::BatchView& batch, Offset base);
+  // the producer's transaction and adopt the marker's epoch. `seen` is when the broker appended or loaded it: expiry
+  // goes by that, not by what a client wrote into its records.
+  void update(const wire::BatchView& batch, Offset base, WallMs seen);
   // Puts a batch from before the snapshot back into its producer's window. Call in offset order, before any update().
   void backfill(const wire::BatchView& batch);
 
