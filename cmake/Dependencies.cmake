@@ -12,7 +12,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PC_lz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(PC_zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(PC_snappy REQUIRED IMPORTED_TARGET snappy)
-pkg_check_modules(PC_rdkafka REQUIRED IMPORTED_TARGET rdkafka++)
+pkg_check_modules(PC_rdkafka REQUIRED IMPORTED_TARGET rdkafka)
 pkg_check_modules(PC_nftables REQUIRED IMPORTED_TARGET libnftables)
 
 # RocksDB's package offers a shared and a static target under different names over the years.
