@@ -178,6 +178,11 @@ void* World::process_of(NodeId id) {
   return asked.alive->process.get();
 }
 
+env::Env& World::env(NodeId id) {
+  ORDEAL_CHECK(node(id).alive != nullptr, "node {} is down", id);
+  return node(id).alive->context.env;
+}
+
 void World::set_wall_offset(NodeId id, Duration offset) {
   node(id).wall_offset = offset;
   if (node(id).alive) node(id).alive->scheduler.set_wall_offset(offset);

@@ -74,9 +74,10 @@ class World {
   const std::string& host(NodeId id) const;
   std::optional<std::string> last_fatal(NodeId id) const;  // why the last incarnation ended itself
   template <class T>
-  T& process(NodeId id) {  // the running incarnation's object, as the program made it
+  T& process(NodeId id) {  // the running incarnation's object; it exists once the node has taken its first step
     return *static_cast<T*>(process_of(id));
   }
+  env::Env& env(NodeId id);  // of the running incarnation: to spawn a task inside the node
   SimDisk& disk(NodeId id);
   void set_wall_offset(NodeId id, Duration offset);  // also of later incarnations
 
