@@ -42,7 +42,9 @@ class Cluster {
   };
   enum class CrashPoint { none, before_persist, after_persist, before_apply };
 
-  explicit Cluster(int size, std::uint64_t seed = 1) : random_(seed) {
+  // `batch_entries`: small batches leave old-term entries on a majority before the leader's own (figure 8).
+  explicit Cluster(int size, std::uint64_t seed = 1, std::size_t batch_entries = 256)
+      : random_(seed), batch_entries_(batch_entries) {
     for (NodeId id = 1; id <= size; ++id) voters_.push_back(id);
     for (const NodeId id : voters_) start(id);
   }
@@ -54,7 +56,7 @@ class Cluster {
     Config config;
     config.id = id;
     config.voters = voters_;
-    config.batch_entries_max = batch_entries_max;
+    config.batch_entries_max = batch_entries_;
     config.chunk_bytes_max = 4;  // so that snapshots take several messages
     Restored restored{member.disk.hard_state, member.disk.base, member.disk.entries, member.disk.applied};
     member.incarnation++;
@@ -166,7 +168,6 @@ class Cluster {
   int snapshots_sent = 0;
   int snapshots_installed = 0;
   int elections = 0;
-  std::size_t batch_entries_max = 256;
 
  private:
   void persist(Durable& disk, const Effects& effects) {
@@ -241,6 +242,7 @@ class Cluster {
 
   std::vector<NodeId> voters_;
   Random random_;
+  std::size_t batch_entries_;
   std::map<NodeId, Member> members_;
   std::map<Index, Entry> committed_;
   std::map<Index, std::uint64_t> states_;
