@@ -240,7 +240,7 @@ int run_audit(const Arguments& arguments, const workload::LogConfig& config) {
   if (!closed) return harness_failure(closed.error());
   say({{"event", "audited"},
        {"partitions", report.partitions},
-       {"proven", report.proven},
+       {"partitions_drained", report.proven},
        {"records", report.records},
        {"batches", report.batches}});
   return report.proven == report.partitions ? 0 : kExitUnproven;

@@ -10,6 +10,8 @@
 namespace ordeal::workload {
 namespace {
 
+constexpr std::uint16_t kProcessStep = 100;  // producers of a host are numbered below it
+
 // The tag of a send: value and object, so that a delivery needs no table. 40 + 16 bits.
 std::uint64_t pack_tag(std::uint64_t value, std::uint16_t object) {
   return value | (std::uint64_t{object} << history::kValueBits);
@@ -120,7 +122,7 @@ void RdkafkaProducerLoop::replace_client_if_dead() {
   recorder_->note(fmt::format("process {} ended: {}", process_, fatal->text));
   producer_->purge_all();  // their outcomes stay unknown
   // A new client is a new process: what the old one has on the wire may still land.
-  process_ = static_cast<std::uint16_t>(process_ + 1000);
+  process_ = static_cast<std::uint16_t>(process_ + kProcessStep);
   const Status reopened = open_client();
   if (!reopened) recorder_->note("reopen: " + reopened.error().text);
 }
