@@ -1,0 +1,202 @@
+#include "workloads/load/load.h"
+
+#include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ordeal::load {
+namespace {
+
+std::int64_t now_ns() {
+  timespec at{};
+  ::clock_gettime(CLOCK_MONOTONIC, &at);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+
+client::Properties common(const Options& options) {
+  return {{"bootstrap.servers", options.bootstrap},
+          {"broker.address.family", "v4"},
+          {"reconnect.backoff.ms", "20"},
+          {"reconnect.backoff.max.ms", "200"},
+          {"topic.metadata.refresh.fast.interval.ms", "50"},
+          {"socket.nagle.disable", "true"},
+          {"log_level", "0"}};
+}
+
+client::Properties producer_properties(const Options& options) {
+  client::Properties all = common(options);
+  all.emplace_back("acks", options.acks);
+  all.emplace_back("compression.codec", options.compression);
+  all.emplace_back("linger.ms", std::to_string(options.linger_ms));
+  all.emplace_back("batch.size", std::to_string(options.batch_bytes));
+  all.emplace_back("batch.num.messages", "100000");
+  all.emplace_back("queue.buffering.max.messages", "400000");
+  all.emplace_back("queue.buffering.max.kbytes", "262144");
+  all.emplace_back("retry.backoff.ms", "20");
+  all.insert(all.end(), options.properties.begin(), options.properties.end());
+  return all;
+}
+
+// Values that compress about two to one: neither zeros nor noise.
+Bytes make_value(std::int32_t size) {
+  Bytes value(static_cast<std::size_t>(size));
+  std::uint32_t state = 12345;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    state = state * 1664525U + 1013904223U;
+    value[i] = i % 2 == 0 ? static_cast<std::uint8_t>(state >> 24) : std::uint8_t{'o'};
+  }
+  return value;
+}
+
+struct Window {
+  std::int64_t from = 0;  // records sent before it warm up
+  std::int64_t until = 0;
+};
+
+}  // namespace
+
+Quantiles quantiles_of(std::vector<std::uint32_t>& samples_us) {
+  Quantiles figures;
+  if (samples_us.empty()) return figures;
+  std::ranges::sort(samples_us);
+  const auto at = [&samples_us](double q) {
+    const auto rank = static_cast<std::size_t>(std::ceil(q * static_cast<double>(samples_us.size())));
+    return static_cast<double>(samples_us[std::clamp<std::size_t>(rank, 1, samples_us.size()) - 1]);
+  };
+  figures.p50 = at(0.5);
+  figures.p90 = at(0.9);
+  figures.p99 = at(0.99);
+  figures.p999 = at(0.999);
+  figures.max = samples_us.back();
+  return figures;
+}
+
+Status make_topic(const Options& options) {
+  return client::create_topics(
+      common(options), {{options.topic, options.partitions, options.replication, options.topic_configs}}, 30000);
+}
+
+Result<ProduceFigures> produce(const Options& options) {
+  const auto warm_up = static_cast<std::int64_t>(options.seconds * 0.2e9);
+  const std::int64_t start = now_ns();
+  const Window window{start + warm_up, start + warm_up + static_cast<std::int64_t>(options.seconds * 1e9)};
+  ProduceFigures figures;
+  std::vector<std::uint32_t> samples;
+  samples.reserve(1 << 20);
+  std::int64_t last_ack = window.from;
+  auto producer = client::RdProducer::create(producer_properties(options), [&](const client::Delivery& delivery) {
+    const auto sent = static_cast<std::int64_t>(delivery.tag);
+    if (!delivery.error.empty()) {
+      ++figures.errors;
+      return;
+    }
+    const std::int64_t now = now_ns();
+    if (sent < window.from || sent >= window.until) return;
+    ++figures.records;
+    last_ack = now;
+    samples.push_back(static_cast<std::uint32_t>((now - sent) / 1000));
+  });
+  if (!producer) return fail(producer.error());
+  const Bytes value = make_value(options.size);
+  std::uint64_t sent = 0;
+  for (std::int64_t now = start; now < window.until; now = now_ns()) {
+    const std::uint64_t due =
+        options.rate > 0
+            ? static_cast<std::uint64_t>(static_cast<double>(now - start) * 1e-9 * static_cast<double>(options.rate))
+            : sent + 500;
+    bool full = false;
+    while (sent < due && !full) {
+      const TopicPartition to{options.topic,
+                              static_cast<PartitionId>(sent % static_cast<std::uint64_t>(options.partitions))};
+      full = (*producer)->produce(to, std::nullopt, value, static_cast<std::uint64_t>(now_ns())).has_value();
+      if (!full) ++sent;
+    }
+    (*producer)->poll(full ? 5 : 0);
+    if (options.rate > 0) ::usleep(200);
+  }
+  for (int round = 0; round < 600 && (*producer)->queued() > 0; ++round) (*producer)->poll(50);
+  figures.seconds = static_cast<double>(last_ack - window.from) * 1e-9;
+  if (figures.seconds > 0) figures.records_per_s = static_cast<double>(figures.records) / figures.seconds;
+  figures.mb_per_s = figures.records_per_s * options.size * 1e-6;
+  figures.latency_us = quantiles_of(samples);
+  return figures;
+}
+
+Result<FetchFigures> fetch(const Options& options) {
+  client::Properties properties = common(options);
+  properties.emplace_back("group.id", "ordeal-load");
+  properties.emplace_back("enable.auto.commit", "false");
+  properties.emplace_back("auto.offset.reset", "earliest");
+  properties.emplace_back("fetch.wait.max.ms", "50");
+  properties.emplace_back("queued.max.messages.kbytes", "262144");
+  properties.insert(properties.end(), options.properties.begin(), options.properties.end());
+  std::vector<TopicPartition> table;
+  std::vector<client::RdConsumer::Position> positions;
+  for (PartitionId p = 0; p < options.partitions; ++p) {
+    table.push_back({options.topic, p});
+    positions.push_back({static_cast<std::size_t>(p), client::RdConsumer::kFromStart});
+  }
+  auto consumer = client::RdConsumer::create(properties, table);
+  if (!consumer) return fail(consumer.error());
+  ORDEAL_TRY((*consumer)->assign(positions));
+  FetchFigures figures;
+  std::uint64_t bytes = 0;
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  const std::int64_t until = now_ns() + static_cast<std::int64_t>((options.seconds + 10) * 1e9);
+  while (now_ns() < until) {
+    const auto batch = (*consumer)->poll(500, 20000);
+    const std::int64_t now = now_ns();
+    if (batch.records.empty()) {
+      if (first != 0) break;
+      continue;
+    }
+    if (first == 0)
+      first = now;  // connecting is not fetching: the first batch starts the clock and is not counted
+    else {
+      figures.records += batch.records.size();
+      for (const auto& record : batch.records) bytes += record.value.size();
+    }
+    last = now;
+    if (static_cast<double>(last - first) > options.seconds * 1e9) break;
+  }
+  figures.seconds = static_cast<double>(last - first) * 1e-9;
+  if (figures.seconds > 0) {
+    figures.records_per_s = static_cast<double>(figures.records) / figures.seconds;
+    figures.mb_per_s = static_cast<double>(bytes) / figures.seconds * 1e-6;
+  }
+  return figures;
+}
+
+Result<ProbeFigures> probe(const Options& options, std::int32_t partition, std::int32_t interval_us,
+                           const std::function<bool()>& should_stop) {
+  ProbeFigures figures;
+  Options quick = options;
+  quick.linger_ms = 0;
+  auto producer = client::RdProducer::create(producer_properties(quick), [&figures](const client::Delivery& delivery) {
+    if (!delivery.error.empty()) {
+      ++figures.errors;
+      return;
+    }
+    figures.acks.push_back({static_cast<std::int64_t>(delivery.tag), now_ns()});
+  });
+  if (!producer) return fail(producer.error());
+  const Bytes value = make_value(options.size);
+  const TopicPartition to{options.topic, partition};
+  const std::int64_t until = now_ns() + static_cast<std::int64_t>(options.seconds * 1e9);
+  while (now_ns() < until && !should_stop()) {
+    if ((*producer)->queued() < 1000) {
+      const auto refused = (*producer)->produce(to, std::nullopt, value, static_cast<std::uint64_t>(now_ns()));
+      if (refused) ++figures.errors;
+    }
+    (*producer)->poll(0);
+    ::usleep(static_cast<useconds_t>(interval_us));
+  }
+  for (int round = 0; round < 100 && (*producer)->queued() > 0; ++round) (*producer)->poll(50);
+  return figures;
+}
+
+}  // namespace ordeal::load
