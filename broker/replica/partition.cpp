@@ -110,7 +110,10 @@ RoleChange Partition::follow(const Assignment& to, const LogEnds& ends) {
   return change;
 }
 
-void Partition::set_min_isr(std::int32_t min_isr) { min_isr_ = min_isr; }
+bool Partition::set_min_isr(std::int32_t min_isr) {
+  min_isr_ = min_isr;
+  return advance_high_watermark();
+}
 
 RoleChange Partition::commit_isr(PartitionEpoch epoch, const std::vector<NodeId>& isr) {
   ORDEAL_CHECK(role_ == Role::leader && epoch > partition_epoch_);

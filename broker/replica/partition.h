@@ -11,6 +11,7 @@
 //   - "Position" is the flushed end of a replica in fsync mode and its log end in page-cache mode.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -137,9 +138,12 @@ class Partition {
   // earlier incarnations if by this node, and are not led again.
   void restore(Offset high_watermark, LeaderEpoch log_epoch, const LogEnds& ends);
 
+  // Epochs up to this one were given to an earlier incarnation of this node.
+  void refuse_to_lead(LeaderEpoch through) { unleadable_ = std::max(unleadable_, through); }
+
   // Roles. Idempotent; an older leader epoch, or no newer partition epoch in the same one, changes nothing.
   RoleChange assign(const Assignment& to, const LogEnds& ends, Instant now);
-  void set_min_isr(std::int32_t min_isr);  // a config change; call advance after it
+  bool set_min_isr(std::int32_t min_isr);  // a config change; true: the high watermark moved
   void go_offline() { role_ = Role::offline; }
 
   // Progress. Each returns whether the high watermark moved. on_local_log follows every append, flush and truncation.

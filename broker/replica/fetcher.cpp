@@ -1,0 +1,314 @@
+#include "broker/replica/fetcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/base/check.h"
+
+namespace ordeal::replica {
+namespace {
+
+constexpr Duration kFirstPause = 10ms;
+constexpr Duration kConnectTimeout = 1s;
+
+std::int32_t to_ms(Duration duration) {
+  return static_cast<std::int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+}  // namespace
+
+ReplicaFetcher::ReplicaFetcher(ReplicaContext& context, Wiring wiring)
+    : context_(context),
+      wiring_(std::move(wiring)),
+      channel_(context.env, "broker-" + std::to_string(context.options.node_id) + "-fetcher", kConnectTimeout),
+      changed_(context.env.scheduler) {}
+
+void ReplicaFetcher::follow(const std::map<TopicPartition, ReplicaPtr>& replicas) {
+  bool more = false;
+  std::map<TopicPartition, Followed> next;
+  for (const auto& [at, replica] : replicas) {
+    Followed entry{.replica = replica, .epoch = replica->partition().leader_epoch()};
+    const auto old = followed_.find(at);
+    if (old != followed_.end() && old->second.replica == replica && old->second.epoch == entry.epoch) {
+      entry = old->second;
+    } else {
+      more = true;
+    }
+    next.emplace(at, std::move(entry));
+  }
+  followed_ = std::move(next);
+  if (!more) return;  // what is no longer followed is simply not acted on
+  news_ = true;
+  channel_.interrupt();
+  changed_.notify_all();
+}
+
+void ReplicaFetcher::start() { context_.gate.spawn(run(shared_from_this()), "replica.fetcher"); }
+
+void ReplicaFetcher::stop() {
+  stopped_ = true;
+  channel_.interrupt();
+  changed_.notify_all();
+}
+
+void ReplicaFetcher::postpone(const TopicPartition& at) {
+  const auto found = followed_.find(at);
+  if (found == followed_.end()) return;
+  Followed& entry = found->second;
+  entry.pause = std::clamp(entry.pause * 2, kFirstPause, std::max(kFirstPause, context_.options.replica_fetch_backoff));
+  entry.not_before = context_.env.scheduler.now() + entry.pause;
+}
+
+env::Task<> ReplicaFetcher::pause_after_failure() {
+  failures_ = std::min<std::uint32_t>(failures_ + 1, 16);
+  const Duration pause =
+      std::min(kFirstPause * (1 << failures_), std::max(kFirstPause, context_.options.replica_fetch_backoff));
+  if (news_ || stopped_) co_return;
+  const bool woken = co_await changed_.wait(context_.env.scheduler.now() + pause);
+  (void)woken;
+}
+
+ReplicaFetcher::Round ReplicaFetcher::prepare() {
+  const Options& options = context_.options;
+  const Instant now = context_.env.scheduler.now();
+  Round round;
+  for (auto& [at, entry] : followed_) {
+    Replica& replica = *entry.replica;
+    const Partition& partition = replica.partition();
+    if (replica.retired() || replica.failed() || !partition.following() || partition.leader_epoch() != entry.epoch)
+      continue;
+    if (replica.busy() || entry.not_before > now) {
+      round.next_ready = std::min(round.next_ready, replica.busy() ? now + kFirstPause : entry.not_before);
+      continue;
+    }
+    const LogEnds& ends = replica.ends();
+    if (options.fsync && ends.flushed < ends.end) {
+      round.flush_first.push_back(entry.replica);
+      continue;
+    }
+    if (replica.has_unwritten_epoch()) {
+      round.trim_first.push_back(entry.replica);
+      continue;
+    }
+    wire::FetchRequest::FetchPartition part;
+    part.partition = at.partition;
+    part.current_leader_epoch = entry.epoch;
+    part.fetch_offset = ends.end;
+    part.last_fetched_epoch = replica.last_record_epoch();
+    part.log_start_offset = ends.start;
+    part.partition_max_bytes = options.replica_fetch_max_bytes;
+    auto& topics = round.request.topics;
+    if (topics.empty() || topics.back().topic_id != replica.topic_id()) {
+      topics.emplace_back();
+      topics.back().topic = at.topic;
+      topics.back().topic_id = replica.topic_id();
+    }
+    topics.back().partitions.push_back(part);
+    round.asked.emplace(PartitionKey{replica.topic_id(), at.partition}, Asked{entry.replica, entry.epoch, ends.end});
+  }
+  round.request.cluster_id = options.cluster_id;
+  round.request.replica_id = options.node_id;
+  round.request.replica_state = {options.node_id, wiring_.broker_epoch()};
+  round.request.min_bytes = options.replica_fetch_min_bytes;
+  round.request.max_bytes = options.replica_fetch_response_max_bytes;
+  // Whoever was left out this time must not wait for the others' long poll.
+  const Duration wait = round.next_ready == kForever ? options.replica_fetch_wait_max
+                                                     : std::min(options.replica_fetch_wait_max, round.next_ready - now);
+  round.request.max_wait_ms = std::max(0, to_ms(wait));
+  return round;
+}
+
+env::Task<> ReplicaFetcher::run(std::shared_ptr<ReplicaFetcher> self) {
+  ReplicaContext& context = self->context_;
+  const std::int16_t version = wire::api_of(wire::ApiKey::fetch).supported.to;
+  while (!self->stopped_ && !context.gate.closing()) {
+    self->news_ = false;
+    Round round = self->prepare();
+    if (!round.flush_first.empty() || !round.trim_first.empty()) {
+      co_await self->make_ready(std::move(round));
+      continue;
+    }
+    if (round.asked.empty()) {
+      const bool woken = co_await self->changed_.wait(round.next_ready);
+      (void)woken;
+      continue;
+    }
+    const std::optional<Endpoint> to = self->wiring_.leader_endpoint();
+    if (!to) {
+      co_await self->pause_after_failure();
+      continue;
+    }
+    const Instant deadline = context.env.scheduler.now() + std::chrono::milliseconds(round.request.max_wait_ms) +
+                             context.options.replica_request_timeout;
+    wire::FetchRequest request = std::move(round.request);
+    Result<wire::FetchResponse> response =
+        co_await self->channel_.call<wire::FetchRequest>(*to, std::move(request), version, deadline);
+    if (self->stopped_) break;
+    if (!response || response->error_code != wire::ErrorCode::none) {
+      co_await self->pause_after_failure();
+      continue;
+    }
+    self->failures_ = 0;
+    co_await self->settle(std::move(round), std::move(*response));
+  }
+  self->channel_.close();
+}
+
+env::Task<> ReplicaFetcher::make_ready(Round round) {
+  auto repairs = std::make_shared<Repairs>(context_.env.scheduler);
+  for (const ReplicaPtr& replica : round.trim_first) repair(repairs, trim(replica));
+  for (const ReplicaPtr& replica : round.flush_first) replica->kick_flush();
+  for (const ReplicaPtr& replica : round.flush_first) co_await replica->wait_flushed();
+  co_await finish(std::move(repairs));
+}
+
+env::Task<> ReplicaFetcher::finish(RepairsPtr repairs) {
+  while (repairs->running > 0) {
+    const bool woken = co_await repairs->done.wait();
+    (void)woken;
+  }
+}
+
+env::Task<> ReplicaFetcher::settle(Round round, wire::FetchResponse response) {
+  auto repairs = std::make_shared<Repairs>(context_.env.scheduler);
+  std::vector<ReplicaPtr> grown;
+  for (const auto& topic : response.responses) {
+    for (const auto& data : topic.partitions) {
+      const auto found = round.asked.find({topic.topic_id, data.partition_index});
+      if (found == round.asked.end()) continue;  // nothing we asked for
+      const Asked& asked = found->second;
+      if (take(asked, data, repairs)) grown.push_back(asked.replica);
+    }
+  }
+  if (context_.options.fsync) {
+    for (const ReplicaPtr& replica : grown) replica->kick_flush();
+    for (const ReplicaPtr& replica : grown) co_await replica->wait_flushed();
+  }
+  std::vector<Asked> lookups = std::exchange(lookups_, {});
+  if (!lookups.empty()) co_await look_up_epochs(std::move(lookups));
+  co_await finish(std::move(repairs));
+}
+
+bool ReplicaFetcher::take(const Asked& asked, const wire::FetchResponse::PartitionData& data,
+                          const RepairsPtr& repairs) {
+  Replica& replica = *asked.replica;
+  if (replica.retired() || replica.busy()) return false;
+  if (!replica.partition().accepts_reply(asked.epoch, asked.offset, replica.ends().end)) return false;
+  if (data.error_code != wire::ErrorCode::none) {
+    on_error(asked, data, repairs);
+    return false;
+  }
+  if (const auto entry = followed_.find(replica.at()); entry != followed_.end()) entry->second.pause = {};
+  if (data.diverging_epoch.epoch != kNoEpoch) {
+    repair(repairs, cut(asked, {data.diverging_epoch.epoch, data.diverging_epoch.end_offset}));
+    return false;
+  }
+  bool grown = false;
+  if (data.records && !data.records->empty()) {
+    const Offset before = replica.ends().end;
+    const Status appended = replica.append_fetched(data.records->view, asked.epoch, asked.offset);
+    grown = replica.ends().end > before;
+    if (!appended) {
+      // Damaged on the way or on the leader's disk: what was whole is kept, the rest is asked for again.
+      context_.env.trace.warn("partition.fetch_refused", {{"topic", replica.at().topic},
+                                                          {"partition", replica.at().partition},
+                                                          {"leader_epoch", asked.epoch},
+                                                          {"offset", replica.ends().end},
+                                                          {"error", std::string_view(appended.error().text)}});
+      postpone(replica.at());
+    }
+  }
+  replica.on_leader_state(data.high_watermark);
+  if (data.log_start_offset > replica.ends().start) repair(repairs, raise_start(asked.replica, data.log_start_offset));
+  return grown;
+}
+
+void ReplicaFetcher::on_error(const Asked& asked, const wire::FetchResponse::PartitionData& data,
+                              const RepairsPtr& repairs) {
+  Replica& replica = *asked.replica;
+  if (data.error_code == wire::ErrorCode::offset_out_of_range) {
+    // Only what the leader has deleted is skipped; being ahead of it means divergence, never a reset (A17).
+    if (data.log_start_offset > asked.offset) {
+      repair(repairs, start_over(asked, data.log_start_offset));
+      return;
+    }
+    lookups_.push_back(asked);
+  }
+  postpone(replica.at());
+}
+
+// ---- Repairs
+
+void ReplicaFetcher::repair(const RepairsPtr& repairs, env::Task<> work) {
+  if (context_.gate.closing()) return;
+  ++repairs->running;
+  context_.gate.spawn(count_down(repairs, std::move(work)), "replica.repair");
+}
+
+env::Task<> ReplicaFetcher::count_down(RepairsPtr repairs, env::Task<> work) {
+  co_await std::move(work);
+  if (--repairs->running == 0) repairs->done.notify_all();
+}
+
+// A failure of the disk has been reported as fatal by then; there is nothing to add.
+env::Task<> ReplicaFetcher::cut(Asked asked, EpochEnd leader) {
+  const Status done = co_await asked.replica->truncate_diverging(leader, asked.epoch, asked.offset);
+  (void)done;
+}
+
+env::Task<> ReplicaFetcher::trim(ReplicaPtr replica) {
+  const Status done = co_await replica->drop_unwritten_epoch();
+  (void)done;
+}
+
+env::Task<> ReplicaFetcher::start_over(Asked asked, Offset log_start) {
+  const Status done = co_await asked.replica->start_over_at(log_start, asked.epoch, asked.offset);
+  (void)done;
+}
+
+env::Task<> ReplicaFetcher::raise_start(ReplicaPtr replica, Offset log_start) {
+  const Status done = co_await replica->raise_log_start(log_start);
+  (void)done;
+}
+
+// The leader could not place our last epoch: ask it where that epoch ends, and cut there. Without an answer the
+// partition stays as it is and is asked for again later: losing nothing is worth more than following soon.
+env::Task<> ReplicaFetcher::look_up_epochs(std::vector<Asked> asked) {
+  const std::optional<Endpoint> to = wiring_.leader_endpoint();
+  if (!to || stopped_) co_return;
+  wire::OffsetForLeaderEpochRequest request;
+  request.replica_id = context_.options.node_id;
+  std::map<TopicPartition, Asked> by_name;
+  for (Asked& one : asked) {
+    if (one.replica->retired() || one.replica->busy()) continue;
+    wire::OffsetForLeaderEpochRequest::OffsetForLeaderTopic topic;
+    topic.topic = one.replica->at().topic;
+    topic.partitions.push_back({one.replica->at().partition, one.epoch, one.replica->last_record_epoch()});
+    request.topics.push_back(std::move(topic));
+    by_name.emplace(one.replica->at(), std::move(one));
+  }
+  const std::int16_t version = wire::api_of(wire::ApiKey::offset_for_leader_epoch).supported.to;
+  const Instant deadline = context_.env.scheduler.now() + context_.options.replica_request_timeout;
+  Result<wire::OffsetForLeaderEpochResponse> response =
+      co_await channel_.call<wire::OffsetForLeaderEpochRequest>(*to, std::move(request), version, deadline);
+  if (!response) co_return;
+  for (const auto& topic : response->topics) {
+    for (const auto& answer : topic.partitions) {
+      const auto found = by_name.find({topic.topic, answer.partition});
+      if (found == by_name.end()) continue;
+      const Asked one = found->second;
+      if (answer.error_code != wire::ErrorCode::none || answer.leader_epoch == kNoEpoch) {
+        context_.env.trace.warn("partition.no_common_epoch", {{"topic", topic.topic},
+                                                              {"partition", answer.partition},
+                                                              {"leader_epoch", one.epoch},
+                                                              {"offset", one.offset}});
+        continue;
+      }
+      const EpochEnd leader{answer.leader_epoch, answer.end_offset};
+      const Status done = co_await one.replica->truncate_diverging(leader, one.epoch, one.offset);
+      if (!done) co_return;
+    }
+  }
+}
+
+}  // namespace ordeal::replica
