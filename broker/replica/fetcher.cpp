@@ -18,10 +18,7 @@ std::int32_t to_ms(Duration duration) {
 }  // namespace
 
 ReplicaFetcher::ReplicaFetcher(ReplicaContext& context, Wiring wiring)
-    : context_(context),
-      wiring_(std::move(wiring)),
-      channel_(context.env, "broker-" + std::to_string(context.options.node_id) + "-fetcher", kConnectTimeout),
-      changed_(context.env.scheduler) {}
+    : context_(context), wiring_(std::move(wiring)), changed_(context.env.scheduler) {}
 
 void ReplicaFetcher::follow(const std::map<TopicPartition, ReplicaPtr>& replicas) {
   bool more = false;
@@ -39,15 +36,45 @@ void ReplicaFetcher::follow(const std::map<TopicPartition, ReplicaPtr>& replicas
   followed_ = std::move(next);
   if (!more) return;  // what is no longer followed is simply not acted on
   news_ = true;
-  channel_.interrupt();
+  interrupt();
   changed_.notify_all();
+}
+
+void ReplicaFetcher::interrupt() {
+  if (channel_ && channel_->in_flight() > 0) channel_->close();
+}
+
+env::Task<Status> ReplicaFetcher::connect() {
+  const std::optional<Endpoint> to = wiring_.leader_endpoint();
+  if (!to) co_return fail(Errc::not_found, "the leader has no replication listener");
+  if (channel_ && !channel_->broken() && channel_to_ == *to) co_return Status{};
+  channel_.reset();
+  channel::ChannelOptions options;
+  options.client_id = "broker-" + std::to_string(context_.options.node_id) + "-fetcher";
+  const Instant give_up = context_.env.scheduler.now() + kConnectTimeout;
+  auto opened = co_await channel::KafkaChannel::open(context_.env, *to, std::move(options), give_up);
+  if (!opened) co_return fail(opened.error());
+  channel_ = std::move(*opened);
+  channel_to_ = *to;
+  co_return Status{};
+}
+
+template <class Request>
+env::Task<Result<typename Request::Response>> ReplicaFetcher::ask(Request request, Instant deadline) {
+  Status connected = co_await connect();
+  if (!connected) co_return fail(connected.error());
+  if (news_ || stopped_) co_return fail(Errc::closed, "overtaken while connecting");
+  std::shared_ptr<channel::KafkaChannel> channel = channel_;
+  Result<typename Request::Response> response =
+      co_await channel->call<Request>(std::move(request), wire::api_of(Request::kKey).supported.to, deadline);
+  co_return response;
 }
 
 void ReplicaFetcher::start() { context_.gate.spawn(run(shared_from_this()), "replica.fetcher"); }
 
 void ReplicaFetcher::stop() {
   stopped_ = true;
-  channel_.interrupt();
+  interrupt();
   changed_.notify_all();
 }
 
@@ -120,7 +147,6 @@ ReplicaFetcher::Round ReplicaFetcher::prepare() {
 
 env::Task<> ReplicaFetcher::run(std::shared_ptr<ReplicaFetcher> self) {
   ReplicaContext& context = self->context_;
-  const std::int16_t version = wire::api_of(wire::ApiKey::fetch).supported.to;
   while (!self->stopped_ && !context.gate.closing()) {
     self->news_ = false;
     Round round = self->prepare();
@@ -133,16 +159,10 @@ env::Task<> ReplicaFetcher::run(std::shared_ptr<ReplicaFetcher> self) {
       (void)woken;
       continue;
     }
-    const std::optional<Endpoint> to = self->wiring_.leader_endpoint();
-    if (!to) {
-      co_await self->pause_after_failure();
-      continue;
-    }
     const Instant deadline = context.env.scheduler.now() + std::chrono::milliseconds(round.request.max_wait_ms) +
                              context.options.replica_request_timeout;
     wire::FetchRequest request = std::move(round.request);
-    Result<wire::FetchResponse> response =
-        co_await self->channel_.call<wire::FetchRequest>(*to, std::move(request), version, deadline);
+    Result<wire::FetchResponse> response = co_await self->ask<wire::FetchRequest>(std::move(request), deadline);
     if (self->stopped_) break;
     if (!response || response->error_code != wire::ErrorCode::none) {
       co_await self->pause_after_failure();
@@ -151,7 +171,7 @@ env::Task<> ReplicaFetcher::run(std::shared_ptr<ReplicaFetcher> self) {
     self->failures_ = 0;
     co_await self->settle(std::move(round), std::move(*response));
   }
-  self->channel_.close();
+  self->channel_.reset();
 }
 
 env::Task<> ReplicaFetcher::make_ready(Round round) {
@@ -274,8 +294,6 @@ env::Task<> ReplicaFetcher::raise_start(ReplicaPtr replica, Offset log_start) {
 // The leader could not place our last epoch: ask it where that epoch ends, and cut there. Without an answer the
 // partition stays as it is and is asked for again later: losing nothing is worth more than following soon.
 env::Task<> ReplicaFetcher::look_up_epochs(std::vector<Asked> asked) {
-  const std::optional<Endpoint> to = wiring_.leader_endpoint();
-  if (!to || stopped_) co_return;
   wire::OffsetForLeaderEpochRequest request;
   request.replica_id = context_.options.node_id;
   std::map<TopicPartition, Asked> by_name;
@@ -287,10 +305,9 @@ env::Task<> ReplicaFetcher::look_up_epochs(std::vector<Asked> asked) {
     request.topics.push_back(std::move(topic));
     by_name.emplace(one.replica->at(), std::move(one));
   }
-  const std::int16_t version = wire::api_of(wire::ApiKey::offset_for_leader_epoch).supported.to;
   const Instant deadline = context_.env.scheduler.now() + context_.options.replica_request_timeout;
   Result<wire::OffsetForLeaderEpochResponse> response =
-      co_await channel_.call<wire::OffsetForLeaderEpochRequest>(*to, std::move(request), version, deadline);
+      co_await ask<wire::OffsetForLeaderEpochRequest>(std::move(request), deadline);
   if (!response) co_return;
   for (const auto& topic : response->topics) {
     for (const auto& answer : topic.partitions) {

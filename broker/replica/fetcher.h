@@ -14,8 +14,8 @@
 #include <optional>
 #include <vector>
 
+#include "broker/channel/kafka_channel.h"
 #include "broker/env/sync.h"
-#include "broker/replica/kafka_channel.h"
 #include "broker/replica/replica.h"
 #include "broker/wire/messages/fetch.h"
 #include "broker/wire/messages/offsets.h"
@@ -66,6 +66,10 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
   using RepairsPtr = std::shared_ptr<Repairs>;
 
   static env::Task<> run(std::shared_ptr<ReplicaFetcher> self);
+  void interrupt();  // a call in progress ends with Errc::closed; an idle connection is kept
+  env::Task<Status> connect();
+  template <class Request>
+  env::Task<Result<typename Request::Response>> ask(Request request, Instant deadline);
   Round prepare();
   env::Task<> make_ready(Round round);
   env::Task<> settle(Round round, wire::FetchResponse response);
@@ -85,7 +89,8 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
 
   ReplicaContext& context_;
   Wiring wiring_;
-  KafkaChannel channel_;
+  std::shared_ptr<channel::KafkaChannel> channel_;
+  Endpoint channel_to_;
   env::Signal changed_;
   std::map<TopicPartition, Followed> followed_;
   std::vector<Asked> lookups_;  // out of range above the leader's start: ask where the epoch ends (A17)
