@@ -237,11 +237,12 @@ void SimNetwork::host_up(const std::string& host) {
   }
 }
 
-void SimNetwork::reset_connections(const std::string& a, const std::string& b) {
+void SimNetwork::reset_connections(const std::string& a, const std::string& b, std::uint16_t port) {
   for (const ConnectionPtr& connection : alive()) {
     const std::string& from = connection->side[0].local.host;
     const std::string& to = connection->side[1].local.host;
     if (!((from == a && to == b) || (from == b && to == a))) continue;
+    if (port != 0 && connection->side[1].local.port != port) continue;
     for (Connection::Side& end : connection->side) {
       end.reset = true;
       end.wake_all();

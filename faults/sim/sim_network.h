@@ -64,7 +64,8 @@ class SimNetwork {
   void process_died(const SimScheduler& process, const std::string& host);  // sockets close: FIN or RST goes out
   void host_down(const std::string& host);                                  // power: silence
   void host_up(const std::string& host);
-  void reset_connections(const std::string& a, const std::string& b);  // RST to both ends of each
+  // RST to both ends of each connection between the two; port 0: all, else those of that listening port.
+  void reset_connections(const std::string& a, const std::string& b, std::uint16_t port = 0);
 
   std::uint64_t delivered_bytes() const { return delivered_bytes_; }
   std::size_t open_connections() { return alive().size(); }

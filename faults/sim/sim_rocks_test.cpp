@@ -107,7 +107,7 @@ TEST_CASE("a kill loses nothing, not even what was not synced") {
 TEST_CASE("a power cut at any moment keeps every synced batch and a prefix of the others") {
   bool lost_some = false;
   bool kept_unsynced = false;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     Fixture world(seed);
     Random draw = world.random.fork("test");
     std::uint64_t written = 0;
@@ -138,7 +138,7 @@ TEST_CASE("a power cut at any moment keeps every synced batch and a prefix of th
 
 TEST_CASE("a crash inside any file call, also while opening or flushing, keeps the promises") {
   int crashes = 0;
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     Fixture world(seed);
     Random draw = world.random.fork("test");
     std::uint64_t attempted = 0;
@@ -150,7 +150,7 @@ TEST_CASE("a crash inside any file call, also while opening or flushing, keeps t
     for (int life = 0; life < 4; ++life) {
       world.disk.disarm_crash();
       if (life < 3)
-        world.disk.crash_in_call(1 + draw.below(draw.chance(1, 2) ? 40 : 900),
+        world.disk.crash_in_call(1 + draw.below(draw.chance(1, 2) ? 40 : 400),
                                  draw.chance(1, 2) ? CrashKind::power : CrashKind::process);
       auto store = world.open();
       if (store == nullptr) {
@@ -163,7 +163,7 @@ TEST_CASE("a crash inside any file call, also while opening or flushing, keeps t
       CHECK(there >= synced);
       CHECK(there <= attempted);
       synced = attempted = there;
-      for (std::uint64_t i = 0; i < 500; ++i) {
+      for (std::uint64_t i = 0; i < 200; ++i) {
         const bool sync = draw.chance(1, 2);
         const Status done = put(*store, attempted++, sync ? kv::Sync::yes : kv::Sync::no);
         if (!done) break;
@@ -174,7 +174,7 @@ TEST_CASE("a crash inside any file call, also while opening or flushing, keeps t
       world.disk.power_cut();
     }
   }
-  CHECK(crashes > 100);
+  CHECK(crashes > 60);
 }
 
 TEST_CASE("a failed WAL sync is fatal, and the store refuses to go on") {

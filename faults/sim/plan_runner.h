@@ -1,0 +1,85 @@
+// Runs a drawn fault plan against a simulated world: the simulator's counterpart of ordeal-nemesis.
+//
+// The Conductor decides when; this class resolves targets against what the traces say and performs the verbs. Every
+// begin and heal is verified against the world itself (a cut stands in the network, a node is down, a node said that
+// it is ready again) and noted as a fault event with the names of faults.jsonl.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "faults/plan/conductor.h"
+#include "faults/plan/plan.h"
+#include "faults/plan/roles.h"
+#include "faults/sim/sim_world.h"
+
+namespace ordeal::sim {
+
+struct FaultEvent {
+  Instant at{};
+  std::string event;  // "fault.begin", "fault.missed", "fault.heal", ...
+  std::string step;   // the step's id; empty for events of the plan as a whole
+  std::string kind;   // the verb
+  std::vector<std::string> targets;
+  bool verified = false;
+  std::string evidence;
+
+  std::string to_json() const;  // one line of faults.jsonl
+};
+
+// Every verb: a simulated world has disks that forget.
+std::vector<plan::Verb> simulated_verbs();
+
+class PlanRunner {
+ public:
+  // Client hosts are named c1, c2, ... in the order given. `stop` asks a node to end in order (proc.restart); it must
+  // lead to NodeContext::exit, or the node is killed after the step's timeout. The runner outlives the world's run.
+  PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> client_hosts, std::function<void(NodeId)> stop);
+  PlanRunner(const PlanRunner&) = delete;
+  PlanRunner& operator=(const PlanRunner&) = delete;
+
+  void start();                // the plan's zero is now
+  void operation_completed();  // client operations, for triggers that count them
+  void finish();               // heals what is held, begins nothing more; nodes down for other reasons stay down
+  void revive();               // after finish(): network whole, every paused node resumed, every down node started
+  bool done() const { return conductor_.done(); }
+
+  const std::vector<FaultEvent>& events() const { return events_; }
+  std::int64_t verified_faults() const { return verified_; }
+  const plan::Plan& plan() const { return conductor_.plan(); }  // with what the roles resolved to
+  const plan::WorldView& view();                                // roles and process states as of now
+
+ private:
+  Duration elapsed() const { return world_.now() - zero_; }
+  void observe(const TraceEvent& event);
+  void perform(std::vector<plan::Action> actions);
+  void begin(std::size_t index);
+  void heal(std::size_t index);
+  void began(std::size_t index, std::string evidence);
+  void healed(std::size_t index, bool verified, std::string evidence);
+  void strike(std::size_t index, const plan::Step& step);
+  void apply_cuts(const plan::Step& step, bool cut);
+  void arm();
+  // Runs `then(true)` as soon as `condition` holds, `then(false)` if it does not within `patience`.
+  void when(std::function<bool()> condition, Duration patience, std::function<void(bool)> then);
+  void note(std::string event, std::size_t index, bool verified, std::string evidence);
+  std::vector<NodeId> nodes_of(const plan::Step& step) const;
+  std::string address(const std::string& name) const;
+
+  World& world_;
+  plan::Conductor conductor_;
+  std::function<void(NodeId)> stop_;
+  plan::WorldView view_;
+  std::map<std::string, std::string> addresses_;  // n1, c1 -> host
+  std::map<NodeId, std::uint64_t> ready_;         // the incarnation that last said it is ready
+  std::vector<FaultEvent> events_;
+  Random draw_;
+  Instant zero_{};
+  std::int64_t operations_ = 0;
+  std::int64_t verified_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace ordeal::sim
