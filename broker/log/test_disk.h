@@ -90,11 +90,13 @@ class TestFile final : public env::File {
     TestDisk::Write write{offset, {}, std::nullopt};
     for (const ByteView part : parts) write.bytes.insert(write.bytes.end(), part.begin(), part.end());
     // The crash may fall into the write itself: a kill leaves a part of it.
+    const bool was_frozen = disk_.frozen;
     const Status stepped = disk_.step();
-    if (!stepped) write.bytes.resize(write.bytes.size() / 2);
-    if (stepped || !was_frozen_) apply(node_->content, write);
-    if (stepped || !was_frozen_) node_->pending.push_back(std::move(write));
-    was_frozen_ = disk_.frozen;
+    if (!stepped) write.bytes.resize(was_frozen ? 0 : write.bytes.size() / 2);
+    if (!write.bytes.empty()) {
+      apply(node_->content, write);
+      node_->pending.push_back(std::move(write));
+    }
     ++disk_.writes;
     return stepped;
   }
@@ -128,7 +130,6 @@ class TestFile final : public env::File {
  private:
   TestDisk& disk_;
   std::shared_ptr<TestDisk::Node> node_;
-  bool was_frozen_ = false;
 };
 
 inline Status TestDisk::step() {

@@ -201,21 +201,26 @@ Result<Offset> PartitionLog::load_snapshot() {
 
 Status PartitionLog::backfill_producers(Offset snapshot) {
   if (producers_.entries().empty() || snapshot == segments_.begin()->first) return {};
-  const Segment& segment = *segment_of(snapshot - 1)->second;
-  const std::uint64_t end = segment.position_before(snapshot);
-  const std::uint64_t oldest = end > kBackfillBytes ? end - kBackfillBytes : 0;
-  std::uint64_t begin = 0;
-  for (const OffsetIndex::Entry& entry : segment.offsets().entries()) {
-    if (static_cast<std::uint64_t>(entry.position) > oldest) break;
-    begin = static_cast<std::uint64_t>(entry.position);
+  auto it = segment_of(snapshot - 1);
+  std::uint64_t bytes = it->second->position_before(snapshot);
+  while (it != segments_.begin() && bytes < kBackfillBytes) bytes += (--it)->second->size();
+  std::uint64_t skip = bytes > kBackfillBytes ? bytes - kBackfillBytes : 0;
+  for (; it != segments_.end() && it->first < snapshot; ++it) {
+    const Segment& segment = *it->second;
+    std::uint64_t begin = 0;
+    for (const OffsetIndex::Entry& entry : segment.offsets().entries()) {
+      if (static_cast<std::uint64_t>(entry.position) > skip) break;
+      begin = static_cast<std::uint64_t>(entry.position);
+    }
+    skip = 0;
+    const auto scanned = segment.scan(begin, segment.size(),
+                                      [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
+                                        if (batch.base_offset() >= snapshot) return std::string("enough");
+                                        producers_.backfill(batch);
+                                        return std::nullopt;
+                                      });
+    if (!scanned) return fail(scanned.error());
   }
-  const auto scanned = segment.scan(begin, segment.size(),
-                                    [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
-                                      if (batch.base_offset() >= snapshot) return std::string("enough");
-                                      producers_.backfill(batch);
-                                      return std::nullopt;
-                                    });
-  if (!scanned) return fail(scanned.error());
   return {};
 }
 
