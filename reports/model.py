@@ -56,7 +56,7 @@ class Run:
 
     def moment(self, t_ns: int | None, digits: int = 3) -> str:
         """Time since the trial's start: 00:23.418."""
-        if t_ns is None or t_ns < 0:
+        if not isinstance(t_ns, int) or t_ns < 0:
             return "not recorded"
         value = (t_ns - self.t0) / SECOND
         sign, value = ("-", -value) if value < 0 else ("", value)
@@ -89,7 +89,7 @@ def _lines(path: Path) -> list:
 
 def number(value) -> str:
     """18,204 and never 18204.0; what is absent is a dash."""
-    if value is None:
+    if not isinstance(value, (int, float)):
         return "–"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
@@ -101,7 +101,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def nodes_of(value) -> list[int]:
-    """Broker numbers in whatever names a fault's targets: "n2", ["n1","n3"], 2, {"node":2}, "n2 and n1"."""
+    """Broker numbers in whatever names a fault's targets: "n2", ["n1","n3"], 2, {"targets":["n2"]}, "n2 and n1"."""
     if isinstance(value, bool) or value is None:
         return []
     if isinstance(value, int):
@@ -109,12 +109,12 @@ def nodes_of(value) -> list[int]:
     if isinstance(value, str):
         return [int(n) for n in re.findall(r"\bn(\d+)\b", value)]
     if isinstance(value, dict):
-        value = list(value.values())
+        value = [value.get("targets")]
     return [n for item in value for n in nodes_of(item)]
 
 
 def words_of(value) -> str:
-    if value is None or value == "":
+    if not value and value != 0:
         return "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(words_of(v) for v in value)

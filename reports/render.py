@@ -31,14 +31,14 @@ def render(folder: Path) -> Path:
 
 def html(run: model.Run) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+                                     lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
     environment.filters.update(number=model.number, moment=run.moment, words=model.words_of, kind=model.kind_words,
                                process=model.process_words)
     assets = HERE / "assets"
     return environment.get_template("page.html.j2").render(
         run=run, verdict_word=model.VERDICT_WORDS.get(run.kind, "UNKNOWN"), configuration=model.configuration(run),
         tiles=model.tiles(run), status_words=model.STATUS_WORDS, promise_words=model.PROMISE_WORDS,
-        diagrams=[Markup(diagram(run, v)) for v in run.violations], facts=facts.facts(run),
+        diagrams=[Markup(diagram(run, v, i)) for i, v in enumerate(run.violations)], facts=facts.facts(run),
         not_covered=run.trial.get("not_covered", []),
         style=Markup((assets / "style.css").read_text()),
         script=Markup("\n".join((assets / name).read_text() for name in SCRIPTS)),

@@ -27,7 +27,7 @@ class Step:
     fault: str = ""
 
 
-def diagram(run: Run, violation: dict) -> str:
+def diagram(run: Run, violation: dict, index: int = 1) -> str:
     """SVG text, or nothing when the violation names no operation that can be placed."""
     steps = sorted(_operations(run, violation) + _traces(violation) + _faults(run, violation), key=lambda s: s.t)
     if not any(s.kind == "arrow" for s in steps):
@@ -43,13 +43,15 @@ def diagram(run: Run, violation: dict) -> str:
         y += ROW
         previous = step.t
     height, width = y + 4, TIME_WIDTH + COLUMN * len(lanes) + 12
-    body = _bands(rows, x, height) + _columns(x, height) + "".join(_row(run, r, x, width) for r in rows)
+    body = _bands(rows, x, height) + _columns(x, height) + "".join(_row(run, r, x, width, index) for r in rows)
     title = escape(f"Order of events: {violation.get('title', '')}")
     return (f'<svg class="spacetime" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-            f'aria-label="{title}">{_MARKERS}{body}</svg>')
+            f'aria-label="{title}">{_marker(index)}{body}</svg>')
 
 
-_MARKERS = ('<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+def _marker(index: int) -> str:
+    """The arrow head; ids are the whole page's, so each diagram has its own."""
+    return (f'<defs><marker id="tip{index}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
             'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" class="tip"/></marker></defs>')
 
 
@@ -162,7 +164,7 @@ def _band(middle: int, top: int, bottom: int) -> str:
     return f'<rect class="faultband" x="{middle - 18}" y="{top}" width="36" height="{max(2, bottom - top)}" rx="4"/>'
 
 
-def _row(run: Run, row: tuple, x: dict, width: int) -> str:
+def _row(run: Run, row: tuple, x: dict, width: int, index: int) -> str:
     what, y, step = row
     if what == "break":
         return (f'<line class="gap" x1="{TIME_WIDTH}" x2="{width}" y1="{y - 12}" y2="{y - 12}"/>'
@@ -171,7 +173,7 @@ def _row(run: Run, row: tuple, x: dict, width: int) -> str:
     if step.kind == "arrow":
         from_x, to_x = x[step.lane], x[step.to]
         middle = (from_x + to_x) / 2
-        out += f'<line class="arrow {step.tone}" x1="{from_x}" x2="{to_x}" y1="{y}" y2="{y}" marker-end="url(#tip)"/>'
+        out += f'<line class="arrow {step.tone}" x1="{from_x}" x2="{to_x}" y1="{y}" y2="{y}" marker-end="url(#tip{index})"/>'
         return out + _label(middle, y - 7, step.text, "middle", step.tone)
     mark = {"begin": "fault", "heal": "fault heal"}.get(step.kind, f"event {step.tone}")
     out += f'<circle class="{mark}" cx="{x[step.lane]}" cy="{y}" r="5"/>'

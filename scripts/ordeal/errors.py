@@ -26,4 +26,4 @@ class OrdealError(Exception):
 
 
 def usage(message: str, hint: str = "") -> OrdealError:
-    return OrdealError(message, hint, USAGE)
+    return OrdealError(message, hint or "the command with --help shows its options", USAGE)

@@ -98,7 +98,10 @@ class Nemesis:
         self._stderr.close()
 
     def died(self) -> OrdealError:
-        code = self._child.poll()
+        try:
+            code = self._child.wait(2)
+        except subprocess.TimeoutExpired:
+            code = None
         lines = self._log.read_text(errors="replace").splitlines()[-STDERR_SHOWN:] if self._log.exists() else []
         return OrdealError(f"the fault injector ended by itself (code {code})", "./ordeal doctor", detail="\n".join(lines))
 

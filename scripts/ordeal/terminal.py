@@ -21,7 +21,7 @@ class Terminal:
         self.tty = self.stream.isatty() and os.environ.get("TERM") not in (None, "dumb")
         self.colour = self.tty and "NO_COLOR" not in os.environ
         self._live_rows = 0
-        self._last_plain = 0.0
+        self._last_plain = time.monotonic()
 
     def paint(self, text: str, *styles: str) -> str:
         if not self.colour:

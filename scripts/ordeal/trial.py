@@ -5,6 +5,7 @@ drain reads every partition to its proven end before the brokers stop, and the c
 Whatever goes wrong around the judged cluster ends as HARNESS or UNKNOWN with a reason, never as a pass.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -104,7 +105,7 @@ class Trial:
             "config": {"min.insync.replicas": str(s.min_isr), "log.flush.interval.messages": effective["log.flush.interval.messages"],
                        **s.settings},
             "workload": load, "machine": facts.machine(self.folder), "versions": facts.versions(), "crashes": self.crashes,
-            "not_covered": _not_covered(s),
+            "not_covered": _not_covered(s), "spec": dataclasses.asdict(s) | {"plan_text": "see plan.yaml"},
         }
         (self.folder / "trial.json").write_text(json.dumps(document, indent=2) + "\n")
 
@@ -207,25 +208,24 @@ class Trial:
     def _judge(self) -> int:
         self.terminal.live("check", "reading the history")
         code = verdict.judge(self.folder)
+        reasons = self._doubts() if code == PASS else []
+        if reasons:
+            code = verdict.doubt(self.folder, reasons)
         verdict.render(self.folder)
         found = verdict.load(self.folder)
         self.terminal.phase("check", verdict.checked_line(found))
-        verdict.show(self.terminal, self.folder, found, f"./ordeal replay {self.spec.name}   (same plan, real time: may differ)")
-        code = self._doubt(code)
+        again = self.folder.name if self.folder.parent == paths.runs_dir().resolve() else paths.shown(self.folder)
+        verdict.show(self.terminal, self.folder, found, f"./ordeal replay {again}   (same plan, real time: may differ)")
         if code == PASS and not self.spec.keep:
             runs.drop_node_data(self.folder)
         return code
 
-    def _doubt(self, code: int) -> int:
-        """A pass that our own records contradict is no pass; the checker reads the same files, so this should not speak."""
-        doubts = [f"{c} by itself" for c in self.crashes]
-        if self.summary and not self.summary.get("enough", True):
-            doubts.append(f"only {self.summary.get('verified', 0)} of {self.spec.min_faults} faults took hold")
-        doubts += [f"the required fault {step} did not act" for step in self.summary.get("required_missed", [])]
-        if code != PASS or not doubts:
-            return code
-        self.terminal.line(f"UNKNOWN  no violation was found, but {'; '.join(doubts)}")
-        return UNKNOWN
+    def _doubts(self) -> list[str]:
+        """The checker reads the same events, so this should find nothing; a pass must survive two readers."""
+        doubts = list(self.crashes)
+        if not self.summary.get("enough", False):
+            doubts.append(f"only {self.summary.get('verified', 0)} of {self.spec.min_faults} faults took hold and were healed")
+        return doubts + [f"the required fault {step} did not act" for step in self.summary.get("required_missed", [])]
 
     # One round of looking: events, clients, traces. Raises when what the trial stands on is gone.
     def _tick(self) -> None:
@@ -250,7 +250,7 @@ class Trial:
         kind, name = event.get("event"), event.get("id", "?")
         how = f"signal {event['signal']}" if event.get("signal") else f"code {event.get('code')}"
         if kind == "node.exit" and not event.get("expected"):
-            self.crashes.append(f"broker {name} ended with {how}")
+            self.crashes.append(f"broker {name} ended by itself with {how}")
             self.terminal.line(f"  {'crash'.ljust(9)} broker {name} ended by itself with {how}: {self._shown('nodes', name[1:], 'broker.log')}")
         if kind == "client.exit" and name in self.hosts:
             self._ended_clients[name] = event

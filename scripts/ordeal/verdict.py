@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from ordeal import paths
-from ordeal.errors import HARNESS, VERDICT_CODES, OrdealError
+from ordeal.errors import HARNESS, UNKNOWN, VERDICT_CODES, OrdealError
 from ordeal.terminal import Terminal, seconds
 
 COLOURS = {"pass": "green", "fail": "red", "unknown": "yellow"}
@@ -29,6 +29,16 @@ def judge(folder: Path, promise: str | None = None) -> int:
     if said != done.returncode:
         raise OrdealError(f"the checker exited {done.returncode} but wrote a verdict that means {said}", detail=done.stderr)
     return said
+
+
+def doubt(folder: Path, reasons: list[str]) -> int:
+    """Turns a pass that the harness's own records contradict into an unknown, in the file that everything else reads."""
+    found = load(folder)
+    found["verdict"] = "unknown"
+    found["sentence"] = "no violation was found, but " + "; ".join(reasons)
+    found["reasons"] = [*found.get("reasons", []), *reasons]
+    (folder / "verdict.json").write_text(json.dumps(found, indent=1) + "\n")
+    return UNKNOWN
 
 
 def render(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-for folder in (ROOT, ROOT / "scripts"):
+HERE = Path(__file__).resolve().parent
+for folder in (HERE.parent.parent, HERE.parent, HERE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

@@ -9,7 +9,7 @@ import re
 
 import include_rules as rules
 import pytest
-from conftest import ROOT
+from tree import ROOT
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 SUFFIXES = (".h", ".cpp", ".hpp", ".cc")

@@ -1,0 +1,74 @@
+"""`ordeal replay RUN|SEED`: a real trial again with the same plan and resolved targets; a simulated seed exactly."""
+
+import dataclasses
+import json
+
+from ordeal import build, paths, runs
+from ordeal.cli import Parser
+from ordeal.commands import sim
+from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError, usage
+from ordeal.options import Spec
+from ordeal.trial import Trial
+
+WORDS = {PASS: "passed", VIOLATION: "failed", UNKNOWN: "unknown", HARNESS: "harness failed"}
+
+
+def parser() -> Parser:
+    p = Parser("replay", "Run something again. A real trial gets the same plan, with the targets its roles resolved to; real time may differ, "
+               "so --times says how often it failed. A number is a seed of the simulator, which repeats exactly.",
+               "  ./ordeal replay latest --times 5\n  ./ordeal replay 4711")
+    p.add_argument("what", help="a run's folder or name, or a simulated seed")
+    p.add_argument("--times", type=int, default=1, metavar="N", help="repeat N times and count the outcomes (real trials)")
+    p.add_argument("--trace", action="store_true", help="print every event (simulated seeds)")
+    p.add_argument("--plan", metavar="FILE|NAME", help="the plan of a simulated seed")
+    p.add_argument("--mutate", action="append", default=[], metavar="NAME", help="switch a known bug on (simulated seeds)")
+    p.add_argument("--time", metavar="T", help="length of a simulated seed (default 60s)")
+    p.add_argument("--json", action="store_true", help="print the outcomes as JSON")
+    return p
+
+
+def main(arguments, terminal) -> int:
+    if arguments.what.isdigit():
+        return sim.again(arguments, terminal)
+    spec = load_spec(arguments.what)
+    build.ensure(terminal)
+    outcomes = []
+    for turn in range(arguments.times):
+        try:
+            outcomes.append(Trial(spec, terminal).run())
+        except OrdealError as error:
+            if error.code != HARNESS:
+                raise
+            terminal.line(f"  {error.message}")
+            outcomes.append(HARNESS)
+        if arguments.times > 1:
+            terminal.line(f"{turn + 1} of {arguments.times}: {WORDS[outcomes[-1]]}")
+    failed = outcomes.count(VIOLATION)
+    if arguments.json:
+        print(json.dumps({"exit": worst(outcomes), "times": len(outcomes), "failed": failed, "outcomes": outcomes}))
+    if arguments.times > 1:
+        terminal.line(f"failed {failed} of {len(outcomes)} times; next: ./ordeal report latest")
+    return worst(outcomes)
+
+
+def worst(outcomes: list[int]) -> int:
+    """A violation outweighs everything, then a harness that failed, then unknown."""
+    return next((code for code in (VIOLATION, HARNESS, UNKNOWN) if code in outcomes), PASS)
+
+
+def load_spec(name: str) -> Spec:
+    """The spec of an earlier run, with its plan as it was resolved then (or as written, when it never got so far)."""
+    folder = runs.find(name)
+    trial = folder / "trial.json"
+    if not trial.is_file():
+        raise usage(f"{paths.shown(folder)} has no trial.json: it is no run of a trial")
+    saved = json.loads(trial.read_text()).get("spec")
+    if not saved:
+        raise usage(f"{paths.shown(trial)} does not say how the trial was set up")
+    known = {f.name for f in dataclasses.fields(Spec)}
+    spec = Spec(**{k: v for k, v in saved.items() if k in known})
+    resolved = folder / "resolved-plan.json"
+    drawn = resolved.is_file() and json.loads(resolved.read_text()).get("steps")
+    spec.plan_text = resolved.read_text() if drawn else (folder / "plan.yaml").read_text()
+    spec.out = None
+    return spec

@@ -1,0 +1,114 @@
+"""The report's files, rendered from made-up runs: right words, safe text, valid JUnit, nothing from the network."""
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from reports import model, render
+from reports.samples import make
+
+KINDS = ("pass", "fail", "unknown")
+VOID = {"meta", "link", "br", "hr", "input", "img"}
+
+
+class Outline(HTMLParser):
+    """Counts elements, checks that they nest, and collects what would be fetched."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.fetched, self.links = [], set(), [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if attributes.get("id"):
+            assert attributes["id"] not in self.ids, f"id {attributes['id']} twice"
+            self.ids.add(attributes["id"])
+        for name in ("src", "href"):
+            value = attributes.get(name) or ""
+            (self.links if value.startswith("#") else self.fetched).append(value) if value else None
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes something else"
+
+
+@pytest.fixture(params=KINDS)
+def run(request, tmp_path):
+    folder = make.write(request.param, tmp_path / request.param)
+    render.render(folder)
+    return request.param, folder
+
+
+def test_the_page_nests_and_fetches_nothing(run):
+    _, folder = run
+    page = (folder / "report.html").read_text()
+    outline = Outline()
+    outline.feed(page)
+    assert not outline.open
+    assert [f for f in outline.fetched if f != "data:,"] == []
+    assert {link[1:] for link in outline.links} <= outline.ids
+    assert not re.search(r"""(?:src|href)=["']https?:|@import|url\(["']?http""", page)
+
+
+def test_the_page_names_the_verdict_and_every_guarantee(run):
+    kind, folder = run
+    page, verdict = (folder / "report.html").read_text(), json.loads((folder / "verdict.json").read_text())
+    assert f"<title>{model.VERDICT_WORDS[kind]}" in page
+    for row in verdict["properties"]:
+        assert row["name"] in page
+    for violation in verdict["violations"]:
+        assert violation["title"] in page
+    assert page.count('class="spacetime"') == len(verdict["violations"])
+
+
+def test_junit_has_a_case_a_property_and_no_green_unknown(run):
+    kind, folder = run
+    suite = ElementTree.parse(folder / "junit.xml").getroot().find("testsuite")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert int(suite.get("tests")) == len(verdict["properties"]) + 1 == len(suite.findall("testcase"))
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == (3 if kind == "fail" else 0)
+    assert int(suite.get("errors")) == len(suite.findall("testcase/error")) == (3 if kind == "unknown" else 0)
+    if kind == "fail":
+        assert "n2 was killed" in suite.find("testcase[@name='lost-write']/failure").text
+
+
+def test_the_summary_fits_a_comment(run):
+    kind, folder = run
+    text = (folder / "summary.md").read_text()
+    assert model.VERDICT_WORDS[kind] in text.splitlines()[0]
+    assert len(text) < 8000 and "./ordeal run --seed 7" in text
+    assert text.count("\n> ") <= 15
+
+
+def test_text_from_a_run_cannot_become_markup(tmp_path):
+    folder = make.write("fail", tmp_path)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    evil = "</script><script>alert(1)</script>"
+    verdict["sentence"] = verdict["violations"][0]["title"] = verdict["violations"][0]["story"][0] = evil
+    verdict["violations"][0]["operations"][0]["process"] = evil
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    render.render(folder)
+    assert "<script>alert" not in (folder / "report.html").read_text()
+    ElementTree.parse(folder / "junit.xml")
+
+
+def test_a_run_that_ended_early_still_renders(tmp_path):
+    """Only a verdict: no aggregates, no trial, no faults."""
+    folder = make.write("unknown", tmp_path)
+    for name in ("aggregates.json", "trial.json", "faults.jsonl"):
+        (folder / name).unlink()
+    render.render(folder)
+    assert "UNKNOWN" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("targets", "nodes"), [("n2", [2]), (["n1", "n3"], [1, 3]), ({"targets": ["n2"], "epoch": 5}, [2]),
+                                               ("leader n2 and n1", [2, 1]), (["c1"], []), (None, [])])
+def test_nodes_are_found_in_every_form_of_target(targets, nodes):
+    assert model.nodes_of(targets) == nodes
