@@ -65,7 +65,8 @@ class Node {
 
   // Loads the stored state, listens on the own voter endpoint and starts all loops. Does not wait for a leader.
   env::Task<Status> start();
-  // Ends all loops and connections. Call controlled_shutdown() first for a clean stop.
+  // Ends all loops and connections. Call controlled_shutdown() first for a clean stop. Calls of call_controller()
+  // still waiting elsewhere return Errc::closed; they must have returned before the node is destroyed.
   env::Task<> stop();
 
   // The last applied image; never null after start(). Hold the pointer for as long as you need one view.

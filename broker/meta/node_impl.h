@@ -1,0 +1,129 @@
+// The mover behind Node: what its four source files share. See node.h for the contract.
+//
+// Everything that steps Raft or the controller goes through one queue of events and one loop (node_raft.cpp), because
+// nothing may be stepped between "persist" and the end of the effects.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <variant>
+
+#include "broker/meta/control_channel.h"
+#include "broker/meta/controller.h"
+#include "broker/meta/node.h"
+#include "broker/meta/raft.h"
+#include "broker/meta/raft_storage.h"
+
+namespace ordeal::meta {
+
+ControllerResponse not_controller();  // the refusal of a node that is not the active controller
+
+class Node::Impl final : public ControlEvents {
+ public:
+  Impl(env::Env& env, NodeConfig config, kv::KvStore& store);
+
+  // node.cpp
+  env::Task<Status> start();
+  env::Task<> stop();
+  env::Task<Result<ControllerResponse>> call_controller(ControllerRequest request, Instant deadline);
+  bool is_active_controller() const { return controller_.has_value(); }
+  NodeId controller_id() const { return raft_ ? raft_->leader() : kNoNode; }
+
+  // node_lifecycle.cpp
+  void set_ready();
+  env::Task<Status> wait_unfenced(Instant deadline);
+  env::Task<Status> controlled_shutdown(Instant deadline);
+  bool fenced() const;
+
+  // ControlEvents
+  void on_raft(const Envelope& envelope) override;
+  env::Task<ControllerResponse> on_request(NodeId from, ControllerRequest request) override;
+  void on_connected(NodeId peer) override;
+  void on_heard(NodeId peer) override { lost_.erase(peer); }
+  void on_lost(NodeId peer) override;
+
+  ImagePtr image_;
+  env::Signal image_changed_;
+  BrokerEpoch broker_epoch_ = -1;
+
+ private:
+  using Reply = env::OneShot<ControllerResponse>;
+  struct LostPeer {
+    NodeId peer;
+  };
+  struct Transfer {};
+  struct Request {
+    ControllerRequest request;
+    std::shared_ptr<Reply> reply;
+  };
+  using Event = std::variant<raft::Message, LostPeer, Transfer, Request>;
+  struct Waiting {
+    ControllerResponse response;
+    std::shared_ptr<Reply> reply;
+  };
+
+  // node_raft.cpp
+  env::Task<> raft_loop();
+  void step_events();
+  void step(Event event);
+  void note_role();
+  env::Task<Status> perform(raft::Effects effects);
+  void send_snapshots(const std::vector<NodeId>& peers);
+  env::Task<Status> apply(std::vector<raft::Entry> entries);
+  env::Task<Status> compact_log();
+  env::Task<Status> write(kv::WriteBatch batch, kv::Sync sync);
+  void publish(ImagePtr image);
+  void post(Event event);
+  Instant next_deadline() const;
+  void fatal(const Error& error);
+
+  // node_controller.cpp
+  bool leads() const;
+  void activate_controller();
+  void resign_controller();
+  void tick_controller();
+  void decide(Request request);
+  void append_records(const MetadataBatch& records);
+  void acknowledge();
+
+  // node_lifecycle.cpp
+  env::Task<> lifecycle_loop();
+  env::Task<bool> register_broker();
+  env::Task<bool> heartbeat();
+  void kick_lifecycle();
+  void note_own_registration(const ClusterImage& before, const ClusterImage& after);
+
+  ChannelConfig channel_config() const;
+
+  env::Env& env_;
+  const NodeConfig config_;
+  kv::KvStore& store_;
+  env::Gate gate_;
+  ControlServer server_;
+  std::map<NodeId, std::unique_ptr<PeerChannel>> channels_;
+
+  std::optional<raft::Raft> raft_;
+  std::deque<Event> events_;
+  env::Signal wake_;            // of the Raft loop
+  env::Signal leader_changed_;  // also when the own controller becomes active
+  raft::Role seen_role_ = raft::Role::follower;
+  raft::Term seen_term_ = -1;
+  NodeId seen_leader_ = kNoNode;
+  std::set<NodeId> lost_;  // connection broken and not heard of since
+
+  std::optional<Controller> controller_;
+  raft::Term controller_term_ = 0;
+  std::multimap<Offset, Waiting> waiting_;  // for their records to be applied
+
+  env::Signal lifecycle_wake_;
+  bool lifecycle_kicked_ = false;
+  bool ready_ = false;
+  bool want_shutdown_ = false;
+  bool may_shut_down_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace ordeal::meta

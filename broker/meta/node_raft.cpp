@@ -1,0 +1,196 @@
+// The Raft loop. Effects in the contract's order: persist, then send, then apply, then acknowledge.
+#include "broker/base/check.h"
+#include "broker/meta/control_codec.h"
+#include "broker/meta/node_impl.h"
+
+namespace ordeal::meta {
+
+void Node::Impl::post(Event event) {
+  if (gate_.closing()) {
+    if (auto* request = std::get_if<Request>(&event)) request->reply->set(not_controller());
+    return;
+  }
+  events_.push_back(std::move(event));
+  wake_.notify_all();
+}
+
+void Node::Impl::on_raft(const Envelope& envelope) {
+  std::optional<raft::Message> message = decode_raft(envelope);
+  if (message) post(std::move(*message));
+}
+
+void Node::Impl::on_lost(NodeId peer) {
+  if (!config_.voters.contains(peer) || !lost_.insert(peer).second) return;
+  post(LostPeer{peer});
+}
+
+void Node::Impl::on_connected(NodeId peer) {
+  // The controller may have seen our last connection break: say at once that we live.
+  if (raft_ && peer == raft_->leader()) kick_lifecycle();
+}
+
+env::Task<> Node::Impl::raft_loop() {
+  while (!gate_.closing()) {
+    step_events();
+    raft::Effects effects = raft_->take_effects();
+    if (!effects.empty()) {
+      const Status performed = co_await perform(std::move(effects));
+      if (!performed) {
+        fatal(performed.error());
+        break;
+      }
+      activate_controller();
+      continue;
+    }
+    if (!events_.empty()) continue;
+    const Instant deadline = next_deadline();
+    if (deadline <= env_.scheduler.now()) continue;
+    (void)co_await wake_.wait(deadline);
+  }
+  resign_controller();
+  for (Event& event : std::exchange(events_, {})) post(std::move(event));  // answers the requests among them
+}
+
+Instant Node::Impl::next_deadline() const {
+  const Instant raft_deadline = raft_->next_deadline();
+  return controller_ ? std::min(raft_deadline, controller_->next_deadline()) : raft_deadline;
+}
+
+void Node::Impl::step_events() {
+  // Before the timers: what arrived while this loop was persisting (a slow disk) is no silence of the peers.
+  while (!events_.empty()) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    step(std::move(event));
+    note_role();
+  }
+  const Instant now = env_.scheduler.now();
+  if (now >= raft_->next_deadline()) raft_->tick(now);
+  note_role();
+  if (controller_ && now >= controller_->next_deadline()) tick_controller();
+}
+
+void Node::Impl::step(Event event) {
+  const Instant now = env_.scheduler.now();
+  if (auto* message = std::get_if<raft::Message>(&event)) return raft_->receive(std::move(*message), now);
+  if (auto* request = std::get_if<Request>(&event)) return decide(std::move(*request));
+  if (std::holds_alternative<Transfer>(event)) return raft_->transfer_leadership(now);
+  const NodeId peer = std::get<LostPeer>(event).peer;
+  raft_->peer_lost(peer, now);
+  if (controller_) controller_->connection_lost(peer, now);
+}
+
+void Node::Impl::note_role() {
+  if (raft_->role() == seen_role_ && raft_->term() == seen_term_ && raft_->leader() == seen_leader_) return;
+  seen_role_ = raft_->role();
+  seen_term_ = raft_->term();
+  env_.trace.info("raft.role",
+                  {{"role", raft::role_name(seen_role_)}, {"term", seen_term_}, {"leader", raft_->leader()}});
+  if (controller_ && !(leads() && controller_term_ == seen_term_)) resign_controller();
+  if (raft_->leader() == seen_leader_) return;
+  seen_leader_ = raft_->leader();
+  for (const auto& [id, channel] : channels_)
+    if (id != seen_leader_) channel->fail_pending({Errc::not_leader, "the controller has changed"});
+  leader_changed_.notify_all();
+}
+
+env::Task<Status> Node::Impl::perform(raft::Effects effects) {
+  // 1. persist
+  ImagePtr installed;
+  if (effects.install) {
+    Result<ImagePtr> decoded = decode_snapshot(*effects.install);
+    if (!decoded) co_return fail(std::move(decoded.error()));
+    installed = std::move(*decoded);
+  }
+  if (effects.must_persist()) {
+    kv::WriteBatch batch = persist_batch(effects, installed);
+    const Status written = co_await write(std::move(batch), kv::Sync::yes);
+    if (!written) co_return written;
+  }
+  if (gate_.closing()) co_return Status{};
+  // 2. send
+  for (const raft::Message& message : effects.send) {
+    Envelope envelope;
+    encode_raft(message, envelope);
+    channels_.at(message.to)->send_raft(std::move(envelope));
+  }
+  send_snapshots(effects.send_snapshot_to);
+  // 3. apply
+  if (installed) publish(std::move(installed));
+  if (!effects.apply.empty()) {
+    const Status applied = co_await apply(std::move(effects.apply));
+    if (!applied) co_return applied;
+  }
+  // 4. acknowledge
+  acknowledge();
+  const Status compacted = co_await compact_log();
+  co_return compacted;
+}
+
+void Node::Impl::send_snapshots(const std::vector<NodeId>& peers) {
+  if (peers.empty()) return;
+  const std::optional<raft::Term> term = raft_->term_at(image_->offset());
+  ORDEAL_CHECK(term.has_value(), "the log does not know its applied index {}", image_->offset());
+  const raft::Snapshot snapshot = encode_snapshot(*image_, *term);
+  for (const NodeId peer : peers) {
+    for (const raft::Message& message : raft_->snapshot_messages(peer, snapshot)) {
+      Envelope envelope;
+      encode_raft(message, envelope);
+      channels_.at(peer)->send_raft(std::move(envelope));
+    }
+  }
+}
+
+env::Task<Status> Node::Impl::apply(std::vector<raft::Entry> entries) {
+  ImageBuilder builder(*image_);
+  for (const raft::Entry& entry : entries) {
+    if (entry.kind == raft::EntryKind::leader_change) {
+      builder.skip(entry.index);
+      continue;
+    }
+    Status replayed = builder.replay(entry.data, entry.index);
+    if (!replayed) co_return replayed;
+  }
+  ImagePtr image = builder.build();
+  kv::WriteBatch batch = apply_batch(builder.take_changes(), *image);
+  const Status written = co_await write(std::move(batch), kv::Sync::no);
+  if (!written) co_return written;
+  publish(std::move(image));
+  co_return Status{};
+}
+
+void Node::Impl::publish(ImagePtr image) {
+  const ImagePtr before = std::exchange(image_, std::move(image));
+  note_own_registration(*before, *image_);
+  image_changed_.notify_all();
+  if (fenced() && ready_ && broker_epoch_ >= 0 && image_->offset() >= broker_epoch_) kick_lifecycle();
+}
+
+env::Task<Status> Node::Impl::compact_log() {
+  const raft::Index applied = image_->offset();
+  if (applied - raft_->first_index() < config_.raft_entries_max) co_return Status{};
+  // Half stays for followers that are only a little behind.
+  const raft::LogBase base{applied - config_.raft_entries_max / 2,
+                           *raft_->term_at(applied - config_.raft_entries_max / 2)};
+  kv::WriteBatch batch = compact_batch(base);
+  const Status written = co_await write(std::move(batch), kv::Sync::yes);
+  if (!written) co_return written;
+  raft_->compact(base.index);
+  co_return Status{};
+}
+
+env::Task<Status> Node::Impl::write(kv::WriteBatch batch, kv::Sync sync) {
+  auto work = [this, &batch, sync] { return store_.write(batch, sync); };
+  const Status written = co_await env::blocking(env_.scheduler, std::move(work));
+  co_return written;
+}
+
+void Node::Impl::fatal(const Error& error) {
+  failed_ = true;
+  env_.trace.error("meta.fatal", {{"error", error.text}});
+  gate_.begin_close();
+  if (config_.on_fatal) return config_.on_fatal(error);
+  ORDEAL_CHECK(false, "metadata plane of node {}: {}", config_.id, error.to_string());
+}
+
+}  // namespace ordeal::meta
