@@ -11,6 +11,7 @@ from ordeal.options import PAGE_CACHE, Spec
 
 TOPIC = "t"
 CLIENT_PORT, REPLICATION_PORT, CONTROLLER_PORT = 9092, 9093, 9094
+SLACK_S = 600  # clients stop when they are told to; this is for a harness that died
 PROCESSES_PER_HOST = 1000  # process numbers of client host j start at j * 1000
 
 
@@ -62,7 +63,7 @@ def workload(spec: Spec, run_id: str, host: int) -> dict:
     return {"run_id": run_id, "bootstrap": bootstrap(spec), "client": spec.client, "topics": [topic],
             "create_topics": True, "producers": share(spec.producers), "consumers": share(spec.consumers),
             "rate": share(spec.rate), "value_size": spec.value_size, "acks": spec.acks, "idempotence": spec.idempotence,
-            "compression": spec.compression, "duration_s": spec.time_s, "seed": spec.seed * 1000 + host,
+            "compression": spec.compression, "duration_s": spec.time_s + SLACK_S, "seed": spec.seed * 1000 + host,
             "value_stride": spec.clients, "value_offset": host - 1, "process_base": (host - 1) * PROCESSES_PER_HOST,
             **spec.workload_extra}
 

@@ -194,8 +194,9 @@ class Trial:
         log = self.folder / "clients" / self.hosts[0] / "err-audit.log"
         if ended.get("code") not in (0, UNKNOWN):
             raise self._client_failed("the auditor", ended, log)
-        read = [r for r in Tail(log.with_name("out-audit.log")).read() if "partitions_drained" in r or r.get("event") == "status"]
-        self.terminal.phase("drain", _drained(read[-1] if read else {}, self.spec.partitions, ended.get("code")))
+        audited = next((r for r in Tail(log.with_name("out-audit.log")).read() if r.get("event") == "audited"), {})
+        self.terminal.phase("drain", f"{audited.get('partitions_drained', '?')}/{audited.get('partitions', self.spec.partitions)} partitions "
+                                     f"read to their end · {audited.get('records', 0):,} records")
 
     def _stop(self) -> None:
         waiting = [self.nemesis.send("stop", id=f"n{n}", timeout_ms=STOP_S * 1000) for n in range(1, self.spec.nodes + 1)]
@@ -259,7 +260,9 @@ class Trial:
 
     def _client_failed(self, who: str, event: dict, log: Path) -> OrdealError:
         how = f"signal {event['signal']}" if event.get("signal") else f"code {event.get('code')}"
-        return OrdealError(f"{who} ended with {how}, so the history is incomplete", f"its log: {paths.shown(log)}", HARNESS, _last_lines(log))
+        said = [r.get("text", "") for r in Tail(log.with_name(log.name.replace("err", "out", 1))).read() if r.get("event") == "error"]
+        return OrdealError(f"{who} ended with {how}, so the history is incomplete", f"its log: {paths.shown(log)}", HARNESS,
+                           "\n".join([_last_lines(log), *said]).strip())
 
     def _await(self, ready, timeout: float) -> None:
         until = time.monotonic() + timeout
@@ -292,11 +295,6 @@ def _refuse(command: list[str], what: str) -> None:
 
 def _last_lines(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-LOG_LINES:]) if path.exists() else ""
-
-
-def _drained(row: dict, partitions: int, code: int) -> str:
-    drained = row.get("partitions_drained", row.get("drained", partitions if code == 0 else None))
-    return f"{partitions if drained is None and code == 0 else drained}/{partitions} partitions read to their end"
 
 
 def _not_covered(spec: Spec) -> list[str]:

@@ -43,9 +43,9 @@ EXCEPTIONS = {
 # Tests may look one way further than the code beside them.
 TEST_EXTRA = {
     "broker/real": {"broker/kv", "broker/log", "broker/wire"},  # the real Env is tested with what stands on it
-    "broker/kv": {"broker/real", "faults/sim"},                  # one store, both worlds
-    "broker/log": {"broker/real", "faults/sim"},
-}
+} | {mover: {"broker/real", "faults/sim"}  # movers are tested in both worlds
+     for mover in ("broker/channel", "broker/kv", "broker/log", "broker/meta", "broker/replica", "broker/coord", "broker/server",
+                   "workloads/client", "workloads/log")}
 
 # Deciders: files that must be pure. They may not even see Env, so their headers' includes are checked closely.
 DECIDER_FILES = (

@@ -30,7 +30,7 @@ def folder_of(path: str) -> str | None:
 def wrong_arrows(path: str, text: str) -> list[str]:
     own, found = folder_of(path), []
     allowed = rules.ALLOWED.get(own, set())
-    if re.search(r"_(test|bench|fuzz)\.cpp$", path) or path.endswith("_testing.h"):
+    if re.search(r"_(test|bench|fuzz)\.(cpp|h)$", path):
         allowed = allowed | rules.TEST_EXTRA.get(own, set())
     for target in INCLUDE.findall(text):
         to = folder_of(target)
@@ -54,7 +54,7 @@ def without_comments(text: str) -> str:
 
 
 def banned_calls(path: str, text: str) -> list[str]:
-    exempt = path.startswith(rules.BANNED_EXEMPT) or path in rules.BANNED_EXCEPTIONS or "_test." in path or "_bench." in path
+    exempt = path.startswith(rules.BANNED_EXEMPT) or path in rules.BANNED_EXCEPTIONS or re.search(r"_(test|bench|fuzz)\.", path)
     if not path.startswith(rules.BANNED_SCOPE) or exempt:
         return []
     found = []
