@@ -1,0 +1,90 @@
+"""`ordeal bench`: figures of the broker, the checker and the simulator, with the machine's facts and ratios within one run."""
+
+import json
+import shutil
+import subprocess
+import time
+
+from ordeal import build, facts, paths
+from ordeal.cli import Parser
+from ordeal.errors import OrdealError
+from ordeal.terminal import seconds
+
+TARGETS = {"broker": ("ordeal-broker", "ordeal-nemesis", "ordeal-load"), "check": ("ordeal-check",), "sim": ("ordeal-sim",)}
+CHECK_SIZES = (1_000_000, 10_000_000)
+SIM_SEEDS = 8
+
+
+def parser() -> Parser:
+    p = Parser("bench", "Figures, never verdicts. The brokers are a release build without bug switches.",
+               "  ./ordeal bench broker\n  ./ordeal bench check --json\n  ./ordeal bench broker --quick --out figures.json")
+    p.add_argument("what", choices=sorted(TARGETS), help="what is measured")
+    p.add_argument("--quick", action="store_true", help="fewer and shorter repetitions: a look, not a record")
+    p.add_argument("--preset", default="release", help="the build measured (default release)")
+    p.add_argument("--out", metavar="FILE", help="also write the JSON there")
+    p.add_argument("--json", action="store_true", help="print JSON only")
+    return p
+
+
+def main(arguments, terminal) -> int:
+    build.ensure(terminal, TARGETS[arguments.what], preset=arguments.preset)
+    folder = paths.runs_dir() / f"bench-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder.mkdir(parents=True)
+    began = time.monotonic()
+    figures = {"broker": _broker, "check": _check, "sim": _sim}[arguments.what](arguments, folder, terminal)
+    terminal.clear()
+    document = {"schema": 1, "bench": arguments.what, "quick": arguments.quick, "preset": arguments.preset,
+                "machine": facts.machine(folder), "versions": facts.versions(), "took_s": round(time.monotonic() - began, 1),
+                "figures": figures}
+    (folder / "figures.json").write_text(json.dumps(document, indent=2) + "\n")
+    if arguments.out:
+        shutil.copy(folder / "figures.json", arguments.out)
+    if arguments.json:
+        print(json.dumps(document))
+    terminal.line()
+    machine = document["machine"]
+    terminal.line("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items() if isinstance(value, (str, int, float))))
+    terminal.line(f"measured in {seconds(time.monotonic() - began)}; figures: {paths.shown(folder / 'figures.json')}")
+    return 0
+
+
+def _broker(arguments, folder, terminal) -> dict:
+    from ordeal.bench import broker
+
+    figures = broker.measure(folder, arguments.preset, arguments.quick, terminal)
+    broker.show(terminal, figures)
+    return figures
+
+
+def _check(arguments, folder, terminal) -> dict:
+    rows = []
+    for size in CHECK_SIZES[:1] if arguments.quick else CHECK_SIZES:
+        terminal.live("check", f"{size:,} operations")
+        rows.append(_program("ordeal-check", arguments.preset, "--bench", str(size), "--json"))
+    terminal.line(f"\n{'operations':>12}{'load s':>9}{'check s':>9}{'million/s':>11}{'bytes/op':>10}{'peak MB':>9}")
+    for row in rows:
+        terminal.line(f"{row['operations']:>12,}{row['load_s']:>9.3f}{row['check_s']:>9.3f}{row['ops_per_s'] / 1e6:>11.1f}"
+                      f"{row['bytes_per_op']:>10.1f}{row['peak_rss'] / 1e6:>9.0f}")
+    return {"rows": rows}
+
+
+def _sim(arguments, folder, terminal) -> dict:
+    began = time.monotonic()
+    seeds = 2 if arguments.quick else SIM_SEEDS
+    terminal.live("sim", f"{seeds} worlds of 60 simulated seconds")
+    row = _program("ordeal-sim", arguments.preset, "--seeds", str(seeds), "--first", "1", "--time", "60s", "--json")
+    took = time.monotonic() - began
+    figures = {"seeds": seeds, "took_s": took, "simulated_s_per_s": seeds * 60 / took, "seeds_per_minute": seeds * 60 / took, "worlds": row}
+    terminal.line(f"\n{seeds} worlds of 60 s in {seconds(took)}: {figures['simulated_s_per_s']:.0f} simulated seconds a second on one core")
+    return figures
+
+
+def _program(name: str, preset: str, *words: str) -> dict:
+    done = subprocess.run([str(paths.binary(name, preset)), *words], capture_output=True, text=True)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        raise OrdealError(f"{name} {' '.join(words)} ended with {done.returncode}", detail=done.stdout + done.stderr)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return json.loads(lines[-1])
