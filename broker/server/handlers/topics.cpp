@@ -44,6 +44,18 @@ std::optional<Failure> failure_of(const Result<meta::ControllerResponse>& respon
   return Failure{static_cast<ErrorCode>(response->error_code()), response->error_message()};
 }
 
+// Durability is the broker's, not a topic's: a topic that asks for another one must not be told that it has it.
+std::optional<std::string> other_durability(const Services& services,
+                                            const wire::CreateTopicsRequest::CreatableTopic& topic) {
+  for (const auto& config : topic.configs) {
+    if (config.name != "flush.messages" || !config.value) continue;
+    if ((*config.value == "1") == services.config.topic_defaults.fsync()) continue;
+    return fmt::format("flush.messages={}: this broker runs with log.flush.interval.messages={} for all topics",
+                       *config.value, services.config.topic_defaults.flush_messages);
+  }
+  return std::nullopt;
+}
+
 meta::ControllerRequest to_controller(const wire::CreateTopicsRequest& request) {
   meta::ControllerRequest out;
   meta::CreateTopicsRequest& create = *out.mutable_create_topics();
@@ -87,9 +99,20 @@ void add_configs(const Services& services, const meta::CreateTopicsResponse::Top
 
 env::Task<wire::CreateTopicsResponse> create_topics(Services& services, Call, wire::CreateTopicsRequest request) {
   const Instant deadline = deadline_of(services, request.timeout_ms);
+  wire::CreateTopicsResponse response;
+  std::erase_if(request.topics, [&](const wire::CreateTopicsRequest::CreatableTopic& topic) {
+    std::optional<std::string> wrong = other_durability(services, topic);
+    if (!wrong) return false;
+    Created refused;
+    refused.name = topic.name;
+    refused.error_code = ErrorCode::invalid_config;
+    refused.error_message = std::move(wrong);
+    response.topics.push_back(std::move(refused));
+    return true;
+  });
+  if (request.topics.empty()) co_return response;
   meta::ControllerRequest forward = to_controller(request);
   Result<meta::ControllerResponse> answer = co_await services.metadata.call_controller(std::move(forward), deadline);
-  wire::CreateTopicsResponse response;
   if (const std::optional<Failure> failure = failure_of(answer)) {
     for (const auto& topic : request.topics) {
       Created created;
