@@ -7,10 +7,16 @@ namespace ordeal::nemesis {
 
 using nlohmann::json;
 
+namespace {
+constexpr std::size_t kBeforeFileMax = 100;  // a run without a file must not collect for ever
+}
+
 Status Journal::open_file(const std::string& path) {
   Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!file) return fail_errno("opening " + path);
   file_ = std::move(file);
+  for (const json& line : before_file_) write(file_.get(), line);
+  before_file_.clear();
   return {};
 }
 
@@ -34,7 +40,11 @@ std::int64_t Journal::event(const std::string& name, json fields) {
   const std::int64_t t = now().time_since_epoch().count();
   json line = {{"t", t}, {"event", name}};
   line.update(fields);
-  if (file_) write(file_.get(), line);
+  if (file_) {
+    write(file_.get(), line);
+  } else if (before_file_.size() < kBeforeFileMax) {
+    before_file_.push_back(line);
+  }
   if (!output_gone_) write(output_, line);
   return t;
 }

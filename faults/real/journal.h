@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "broker/base/result.h"
 #include "faults/real/fd.h"
@@ -15,7 +16,8 @@ class Journal {
  public:
   explicit Journal(int output) : output_(output) {}
 
-  Status open_file(const std::string& path);  // appended to
+  // Appended to; begins with the events that came before it was opened.
+  Status open_file(const std::string& path);
   // Adds `t` and `event`; returns the time it stamped, in nanoseconds.
   std::int64_t event(const std::string& name, nlohmann::json fields);
   void reply(const nlohmann::json& re, nlohmann::json fields);      // no `re`, no reply
@@ -26,6 +28,7 @@ class Journal {
 
   int output_;
   Fd file_;
+  std::vector<nlohmann::json> before_file_;
   bool output_gone_ = false;
 };
 

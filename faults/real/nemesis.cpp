@@ -124,7 +124,6 @@ void Nemesis::setup(const json& command, const json& re) {
   const auto profile = tcp_profile_ == "fast-heal" ? TcpProfile::fast_heal : TcpProfile::kernel;
   if (const std::string path = command.value("faults", ""); !path.empty()) {
     if (const Status opened = journal_.open_file(path); !opened) return journal_.refuse(re, opened.error().text);
-    journal_.event("nemesis.start", {{"pid", ::getpid()}, {"rootless", rootless_}, {"version", ORDEAL_VERSION}});
   }
   if (const Status built = world_.build(addresses("nodes"), addresses("clients"), profile); !built) {
     return journal_.refuse(re, "setup: " + built.error().text);
