@@ -223,6 +223,7 @@ PartitionLog::AppendResult PartitionLog::write_accepted(std::vector<Accepted>& b
     BatchFacts facts = facts_of(batch);
     facts.base = base;
     facts.last = base + batch.last_offset_delta();
+    facts.epoch = epoch;
     auto rolled = roll_if_needed(static_cast<std::int64_t>(batch.size()), facts.last, facts.max_timestamp, wall);
     if (!rolled) return std::unexpected(storage_error(rolled.error()));
 

@@ -56,6 +56,17 @@ Result<std::map<TopicPartition, Offset>> read_offsets(env::Disk& disk, const std
   return offsets;
 }
 
+// Creates the directory and what is missing above it, each name synced in its parent: a power cut must not take away
+// the directory with everything that was flushed inside it.
+Status create_durably(env::Disk& disk, const std::string& path) {
+  if (disk.exists(path)) return {};
+  const auto slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (parent != "/" && parent != ".") ORDEAL_TRY(create_durably(disk, parent));
+  ORDEAL_TRY(disk.create_directories(path));
+  return disk.sync_directory(parent);
+}
+
 }  // namespace
 
 LogDirectory::LogDirectory(env::Disk& disk, std::string path, LogDirIdentity identity,
@@ -66,7 +77,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(env::Disk& disk, std::s
                                                          const mutation::Switches& switches, TraceSink& trace) {
   std::unique_ptr<LogDirectory> directory(
       new LogDirectory(disk, std::move(path), std::move(identity), switches, trace));
-  ORDEAL_TRY(disk.create_directories(directory->path_));
+  ORDEAL_TRY(create_durably(disk, directory->path_));
   ORDEAL_TRY(directory->load_identity());
   // Before anything is loaded: a crash while loading must find no marker (KAFKA-10471).
   ORDEAL_TRY(directory->take_clean_marker());
@@ -190,7 +201,7 @@ Result<PartitionLog*> LogDirectory::open_log(const TopicPartition& partition, co
     ids_[partition] = topic_id;
   }
   OpenHints hints;
-  hints.clean_shutdown = clean_ && existed;
+  hints.clean_shutdown = clean_ || !existed;
   if (const auto at = recovery_points_.find(partition); at != recovery_points_.end()) hints.recovery_point = at->second;
   if (const auto at = log_starts_.find(partition); at != log_starts_.end()) hints.log_start = at->second;
   auto log = PartitionLog::open(disk_, dir, partition, std::move(config), hints, switches_, trace_, now);

@@ -1,8 +1,9 @@
 // The log of one partition: Kafka's segmented, indexed, crash-safe append-only file, byte for byte as Kafka keeps it.
 //
 // Invariants
-//   - log_start <= flushed_end <= log_end. Offsets rise by one from batch to batch (gaps only if compacted); the leader
-//   epoch of batches never falls.
+//   - log_start <= log_end and flushed_end <= log_end. Offsets rise by one from batch to batch (gaps only if
+//   compacted);
+//     the leader epoch of batches never falls.
 //   - Everything below flushed_end survives a power cut; what a crash leaves of the rest is a prefix (CrashPrefix).
 //   - Producer state and the epoch history describe exactly the batches in the log: they change after the bytes are
 //     written, never before, and are rebuilt after a truncation.
@@ -196,7 +197,8 @@ class PartitionLog {
   // --- Truncation ---------------------------------------------------------------------------------------------------
   // [slow] Cuts every batch that reaches `offset` or beyond, with its epochs and producer state, durably (so that
   // nothing cut can come back under later appends). The new end may be below `offset` if that fell inside a batch.
-  // No-op if offset >= log_end. Errc::out_of_range below log_start: the caller then starts over with the next one.
+  // With offset >= log_end only an epoch that wrote nothing goes. Errc::out_of_range below log_start: the caller then
+  // starts over with truncate_fully_and_start_at.
   Status truncate_to(Offset offset, WallMs now);
   // [slow] Drops everything; the log is empty at `offset`.
   Status truncate_fully_and_start_at(Offset offset, WallMs now);

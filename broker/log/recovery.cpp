@@ -26,11 +26,13 @@ class PartitionLog::Recovery {
   Status load_epochs();
   Status open_segments();
   Status load_trusted(Segment& segment);
+  Status check_epochs(const Segment& segment);
   Status walk(Segment& segment, Offset expected);
   std::optional<std::string> why_not_next(const wire::BatchView& batch, const Segment& segment, Offset expected) const;
   Status count_tail(const Segment& segment, std::uint64_t file_size);
   Status drop_from(Offset base, const std::string& reason);
   Status start_afresh(Offset offset);
+  Status complete_epochs();
   Status settle();
 
   PartitionLog& log_;
@@ -40,7 +42,6 @@ class PartitionLog::Recovery {
   std::set<Offset> bases_;
   std::set<Offset> indexes_;  // bases of .index and .timeindex files
   Offset floor_ = 0;          // segments from this base on are walked
-  bool epochs_lost_ = false;  // no readable checkpoint: take them from the batches
 };
 
 Result<std::unique_ptr<PartitionLog>> PartitionLog::open(env::Disk& disk, std::string dir, TopicPartition partition,
@@ -98,10 +99,10 @@ Status PartitionLog::Recovery::remove_orphan_indexes() {
   return {};
 }
 
+// Without a readable checkpoint the epochs are taken from the batches (check_epochs, walk).
 Status PartitionLog::Recovery::load_epochs() {
   const std::string path = log_.dir_ + "/" + kEpochFile;
   if (!log_.disk_.exists(path)) {
-    epochs_lost_ = true;
     return {};
   }
   const auto text = log_.disk_.read_file(path);
@@ -111,7 +112,6 @@ Status PartitionLog::Recovery::load_epochs() {
     log_.epochs_ = std::move(*history);
     return {};
   }
-  epochs_lost_ = true;
   log_.trace_.warn("log.epochs_bad", {{"topic", log_.partition_.topic},
                                       {"partition", log_.partition_.partition},
                                       {"error", std::string_view(history.error().text)}});
@@ -119,10 +119,10 @@ Status PartitionLog::Recovery::load_epochs() {
 }
 
 Status PartitionLog::Recovery::open_segments() {
+  report_.walked = !hints_.clean_shutdown;
   if (bases_.empty()) return start_afresh(std::max<Offset>(hints_.log_start, 0));
   const auto above = bases_.upper_bound(hints_.recovery_point);
   floor_ = above == bases_.begin() ? *above : *std::prev(above);
-  report_.walked = !hints_.clean_shutdown;
   if (report_.walked && log_.epochs_.truncate_from_end(floor_)) log_.epochs_dirty_ = true;
   Offset expected = *bases_.begin();
   for (const Offset base : bases_) {
@@ -162,14 +162,7 @@ Status PartitionLog::Recovery::load_trusted(Segment& segment) {
     }
     ++report_.indexes_rebuilt;
   }
-  if (epochs_lost_ && loaded) {
-    const auto end =
-        segment.scan(0, segment.size(), [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
-          log_.epochs_.assign(batch.partition_leader_epoch(), batch.base_offset());
-          return std::nullopt;
-        });
-    if (!end) return fail(end.error());
-  }
+  ORDEAL_TRY(check_epochs(segment));
   segment.flushed_size = segment.size();
   if (last) return {};
   segment.seal();
@@ -179,6 +172,21 @@ Status PartitionLog::Recovery::load_trusted(Segment& segment) {
     log_.directory_dirty_ = true;
   }
   segment.indexes_unflushed = false;
+  return {};
+}
+
+// The checkpoint may be older than the segment (after a truncation a recovery point can cover what no flush did), and
+// what it lacks are its newest entries: then the last batch's epoch is not the one it names.
+Status PartitionLog::Recovery::check_epochs(const Segment& segment) {
+  if (segment.empty() || log_.epochs_.epoch_of(segment.next_offset() - 1) == segment.last_epoch()) return {};
+  log_.epochs_.truncate_from_end(segment.base());
+  log_.epochs_dirty_ = true;
+  const auto end =
+      segment.scan(0, segment.size(), [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
+        log_.epochs_.assign(batch.partition_leader_epoch(), batch.base_offset());
+        return std::nullopt;
+      });
+  if (!end) return fail(end.error());
   return {};
 }
 
@@ -284,11 +292,26 @@ Status PartitionLog::Recovery::start_afresh(Offset offset) {
   return {};
 }
 
+// The log start on disk may be older than the one the epochs were trimmed to: the batches that are back name theirs.
+Status PartitionLog::Recovery::complete_epochs() {
+  const auto& entries = log_.epochs_.entries();
+  if (log_.log_start_ == log_.log_end_) return {};
+  if (!entries.empty() && entries.front().start <= log_.log_start_) return {};
+  EpochHistory whole;
+  ORDEAL_TRY(log_.replay(log_.log_start_, [&](const wire::BatchView& batch) {
+    whole.assign(batch.partition_leader_epoch(), std::max(batch.base_offset(), log_.log_start_));
+  }));
+  for (const EpochEntry& entry : entries) whole.assign(entry.epoch, entry.start);
+  log_.epochs_ = std::move(whole);
+  log_.epochs_dirty_ = true;
+  return {};
+}
+
 // Segments stand: epochs and producers are made to fit them, and an unclean start is made durable.
 Status PartitionLog::Recovery::settle() {
   if (log_.epochs_.truncate_from_end(log_.log_end_)) log_.epochs_dirty_ = true;
   if (log_.epochs_.truncate_from_start(log_.log_start_)) log_.epochs_dirty_ = true;
-  if (epochs_lost_) log_.epochs_dirty_ = true;
+  ORDEAL_TRY(complete_epochs());
   ORDEAL_TRY(log_.remove_snapshots_above(log_.log_end_));
   ORDEAL_TRY(log_.rebuild_producers(now_));
   log_.recovery_point_max_ = std::max(hints_.recovery_point, Offset{0});
@@ -298,6 +321,7 @@ Status PartitionLog::Recovery::settle() {
     log_.flushed_end_ = log_.log_end_;
     return {};
   }
+  // A name that was removed before a kill may come back with a power cut unless the directory is synced now.
   log_.directory_dirty_ = true;
   ORDEAL_TRY(log_.flush());
   log_.trace_.info("log.recovered", {{"topic", log_.partition_.topic},

@@ -26,7 +26,8 @@ std::optional<Offset> parse_segment_name(std::string_view name, std::string_view
 }
 
 BatchFacts facts_of(const wire::BatchView& batch) {
-  return {batch.base_offset(), batch.last_offset(), static_cast<std::uint32_t>(batch.size()), batch.max_timestamp()};
+  return {batch.base_offset(), batch.last_offset(), static_cast<std::uint32_t>(batch.size()), batch.max_timestamp(),
+          batch.partition_leader_epoch()};
 }
 
 Segment::Segment(std::string dir, Offset base, std::shared_ptr<env::File> file, WallMs now)
@@ -70,6 +71,7 @@ void Segment::note(const BatchFacts& batch, std::int32_t index_interval) {
   bytes_since_entry_ += batch.size;
   size_ += batch.size;
   next_offset_ = batch.last + 1;
+  last_epoch_ = batch.epoch;
 }
 
 bool Segment::fits(const BatchFacts& batch, std::int64_t segment_bytes, std::int32_t index_bytes) const {
@@ -145,6 +147,7 @@ void Segment::forget() {
   bytes_since_entry_ = 0;
   first_timestamp_ = max_timestamp_ = kNoTimestamp;
   max_timestamp_offset_ = kNoOffset;
+  last_epoch_ = kNoEpoch;
   sealed = false;
   indexes_unflushed = false;
 }

@@ -30,6 +30,7 @@ struct BatchFacts {
   Offset last = 0;
   std::uint32_t size = 0;
   WallMs max_timestamp = kNoTimestamp;
+  LeaderEpoch epoch = kNoEpoch;
 };
 BatchFacts facts_of(const wire::BatchView& batch);
 
@@ -46,6 +47,7 @@ class Segment {
   bool empty() const { return size_ == 0; }
   const std::string& name() const { return name_; }  // path of the .log
   const std::shared_ptr<env::File>& file() const { return file_; }
+  LeaderEpoch last_epoch() const { return last_epoch_; }  // of the last batch; kNoEpoch when empty
   WallMs max_timestamp() const { return max_timestamp_; }
   Offset max_timestamp_offset() const { return max_timestamp_offset_; }  // last offset of the batch that holds it
   const OffsetIndex& offsets() const { return offsets_; }
@@ -105,6 +107,7 @@ class Segment {
   WallMs first_timestamp_ = kNoTimestamp;
   WallMs max_timestamp_ = kNoTimestamp;
   Offset max_timestamp_offset_ = kNoOffset;
+  LeaderEpoch last_epoch_ = kNoEpoch;
 };
 
 }  // namespace ordeal::log

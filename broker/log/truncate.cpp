@@ -62,12 +62,15 @@ Status PartitionLog::truncate_to(Offset offset, WallMs now) {
       for (const char* suffix : {".index", ".timeindex"}) {
         ORDEAL_TRY(remove_if_there(path_of(active().base(), suffix)));
       }
-      log_end_ = std::max(active().next_offset(), log_start_);
+      log_end_ = active().next_offset();
       ORDEAL_TRY(remove_snapshots_above(log_end_));
       return disk_.sync_directory(dir_);
     };
     if (auto done = work(); !done) return fail_log(done.error());
     flushed_end_ = std::min(flushed_end_, log_end_);
+    // The batch that the log start lies in went: the next offset must not fall below the start, and a gap after the
+    // batches before it would look like damage. All of them are dead anyway.
+    if (log_end_ < log_start_) return truncate_fully_and_start_at(log_start_, now);
   }
   // Also without bytes to cut: an epoch that wrote nothing may still stand at the end and would mislead the next
   // lookup.
@@ -117,8 +120,6 @@ Status PartitionLog::advance_log_start(Offset offset, Offset high_watermark) {
   const Offset target = std::min({offset, high_watermark, log_end_});
   if (target <= log_start_) return {};
   log_start_ = target;
-  flushed_end_ = std::max(flushed_end_, log_start_);
-  recovery_point_max_ = std::max(recovery_point_max_, flushed_end_);
   if (epochs_.truncate_from_start(log_start_)) epochs_dirty_ = true;
   return delete_segments_below(log_start_);
 }
@@ -160,7 +161,7 @@ Status PartitionLog::replay(Offset from, const Replay& visit) const {
     const std::uint64_t begin = from > segment.base() ? segment.position_before(from) : 0;
     const auto end = segment.scan(begin, segment.size(),
                                   [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
-                                    if (batch.base_offset() >= from) visit(batch);
+                                    if (batch.last_offset() >= from) visit(batch);
                                     return std::nullopt;
                                   });
     if (!end) return fail(end.error());
