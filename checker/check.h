@@ -149,8 +149,8 @@ Result<Verdict> check(const history::History& history, const Context& context, c
 
 nlohmann::json to_json(const Verdict& verdict);  // verdict.json
 nlohmann::json aggregates(const history::History& history, const Context& context,
-                          std::size_t buckets = 240);                 // aggregates.json
-std::string summary(const Verdict& verdict, const Context& context);  // the PASS/FAIL block
-int exit_code(Outcome outcome);                                       // 0, 1, 2
+                          std::size_t buckets = 240);  // aggregates.json
+std::string summary(const Verdict& verdict);           // the PASS/FAIL block
+int exit_code(Outcome outcome);                        // 0, 1, 2
 
 }  // namespace ordeal::checker

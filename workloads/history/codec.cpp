@@ -87,6 +87,7 @@ void put(const ProducerReset& reset, pb::ProducerReset& out) {
   out.set_new_producer_epoch(reset.new_producer_epoch);
   out.set_cause_code(reset.cause_code);
   out.set_cause_object(reset.cause_object);
+  out.set_cause_sequence(reset.cause_sequence);
 }
 
 ProducerReset get(const pb::ProducerReset& in) {
@@ -99,6 +100,7 @@ ProducerReset get(const pb::ProducerReset& in) {
   reset.new_producer_epoch = static_cast<ProducerEpoch>(in.new_producer_epoch());
   reset.cause_code = in.cause_code();
   reset.cause_object = static_cast<std::uint16_t>(in.cause_object());
+  reset.cause_sequence = in.cause_sequence();
   return reset;
 }
 

@@ -76,7 +76,8 @@ struct ProducerReset {
   ProducerId new_producer_id = kNoProducerId;
   ProducerEpoch new_producer_epoch = -1;
   std::int32_t cause_code = 0;
-  std::uint16_t cause_object = kNoObject;
+  std::uint16_t cause_object = kNoObject;  // the partition that answered it
+  std::int32_t cause_sequence = -1;        // base sequence of the batch it refused
   auto operator<=>(const ProducerReset&) const = default;
 };
 

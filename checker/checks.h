@@ -1,0 +1,29 @@
+// The checks themselves, each over one index. The header of each .cpp says what it claims and why that is sound.
+#pragma once
+
+#include "checker/index.h"
+
+namespace ordeal::checker {
+
+// Fills Partition::ack from the acknowledged sends; under acks=all two of them for one offset are inconsistent-offsets.
+void place_acks(Index& index, Acks acks, Findings& findings);
+
+// Of one partition; different partitions may run on different threads.
+void check_log(Index& index, std::uint16_t object, Findings& findings);                    // duplicate, vanished-read
+void check_real_time(const Index& index, std::uint16_t object, Findings& findings);        // real-time-order
+void check_ends(const Index& index, std::uint16_t object, Acks acks, Findings& findings);  // end-offset-regression
+void check_batches(const Index& index, std::uint16_t object, Findings& findings);  // log-epoch-order, broken-sequence
+
+void check_sends(Index& index, Acks acks, Findings& findings);  // lost-write, unseen, inconsistent-offsets, duplicate
+void check_send_order(const Index& index, Findings& findings);  // nonmonotonic-send, int-nonmonotonic-send
+void check_polls(const Index& index, Findings& findings);       // poll-skip, int-poll-skip
+
+// An acknowledged send whose record stands where the acknowledgement says, as far as anybody looked. The order checks
+// use only these; the others are lost-write's and inconsistent-offsets' business.
+inline bool stands(const Partition& partition, std::uint64_t value, const Send& send) {
+  if (send.state != Sent::ok || send.offset < 0) return false;
+  const std::uint64_t there = partition.value_at(send.offset);
+  return there == kEmptySlot || (there & history::kNoValue) == value;
+}
+
+}  // namespace ordeal::checker

@@ -1,0 +1,11 @@
+# Turns a text file into a C++ string constant. Pieces stay under the length every compiler takes for a raw string.
+file(READ ${IN} text)
+string(LENGTH "${text}" left)
+set(at 0)
+set(literal "")
+while(at LESS left)
+  string(SUBSTRING "${text}" ${at} 8000 piece)
+  string(APPEND literal "R\"ordeal(${piece})ordeal\"\n")
+  math(EXPR at "${at} + 8000")
+endwhile()
+file(WRITE ${OUT} "// Made from promises.json; edit that.\nnamespace ordeal::checker {\nextern const char* const kPromisesJson;\nconst char* const kPromisesJson =\n${literal};\n}\n")

@@ -1,0 +1,84 @@
+// What happened to the cluster, told from fault events and broker traces: the facts the promise matrix asks for.
+//
+// Doubt goes to the accused: where the traces do not show that a leader stayed or a replica kept its power, the facts
+// say it did not, so that a promise is only ever withheld, never invented.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checker/promises.h"
+
+namespace ordeal::checker {
+
+struct FaultSpan {
+  std::string id;
+  std::string kind;
+  std::vector<std::string> targets;
+  std::set<std::int32_t> nodes;  // the targets that are brokers
+  std::string planned, resolved, evidence;
+  std::string status = "planned";  // planned, acted, missed, failed
+  bool verified = false;
+  std::uint64_t begin_ns = 0;
+  std::uint64_t heal_ns = 0;  // 0: never healed
+  std::uint64_t converged_ns = 0;
+  bool acted() const { return status == "acted"; }
+  bool overlaps(std::uint64_t from, std::uint64_t to) const {
+    return acted() && begin_ns <= to && (heal_ns == 0 || heal_ns >= from);
+  }
+};
+
+// One span a fault id, in order of begin (planned ones last).
+std::vector<FaultSpan> fault_spans(const std::vector<FaultEvent>& events);
+
+struct Reign {  // one leader epoch of a partition
+  LeaderEpoch epoch = kNoEpoch;
+  std::int32_t leader = -1;
+  std::uint64_t from_ns = 0;
+};
+
+struct IsrState {
+  std::uint64_t t_ns = 0;
+  LeaderEpoch epoch = kNoEpoch;
+  std::int64_t partition_epoch = -1;
+  std::set<std::int32_t> isr;
+};
+
+struct PartitionStory {
+  std::vector<Reign> reigns;  // by epoch; where two nodes claim one epoch the first claim stands
+  std::vector<IsrState> isr;  // by (epoch, partition epoch)
+};
+std::map<TopicPartition, PartitionStory> partition_stories(const std::vector<TraceEvent>& traces);
+
+std::set<std::int32_t> parse_nodes(const std::string& list);  // "1,2,3"
+std::int32_t node_named(const std::string& target);           // "n2", "2", "node-2", "10.77.0.12" -> 2; -1 if none
+
+class Evidence {
+ public:
+  // `t0_ns`: when the workload began; leaders before that do not count as changes.
+  Evidence(const Context& context, std::uint64_t t0_ns);
+
+  // Setting facts and what happened to this partition.
+  Facts facts(const TopicPartition& partition) const;
+  const std::vector<FaultSpan>& faults() const { return faults_; }
+  std::uint64_t acted() const;
+  const std::map<TopicPartition, PartitionStory>& stories() const { return stories_; }
+  std::uint64_t dropped_trace_events() const { return dropped_; }
+
+ private:
+  bool whole_isr_within(const TopicPartition& partition, const std::set<std::int32_t>& nodes) const;
+  bool unclean_election(const PartitionStory& story) const;
+
+  Facts settings_;
+  bool unclean_permitted_ = false;
+  std::uint64_t t0_ns_ = 0;
+  std::vector<FaultSpan> faults_;
+  std::map<TopicPartition, PartitionStory> stories_;
+  std::set<std::int32_t> lost_power_, damaged_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace ordeal::checker
