@@ -57,14 +57,21 @@ Result<std::map<TopicPartition, Offset>> read_offsets(env::Disk& disk, const std
 }
 
 // Creates the directory and what is missing above it, each name synced in its parent: a power cut must not take away
-// the directory with everything that was flushed inside it.
+// the directory with everything that was flushed inside it. Names that stand already may be just as fresh, so they are
+// synced too, as far up as this process may look.
 Status create_durably(env::Disk& disk, const std::string& path) {
-  if (disk.exists(path)) return {};
-  const auto slash = path.rfind('/');
-  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  if (parent != "/" && parent != ".") ORDEAL_TRY(create_durably(disk, parent));
   ORDEAL_TRY(disk.create_directories(path));
-  return disk.sync_directory(parent);
+  std::string at = path;
+  for (auto slash = at.rfind('/'); slash != std::string::npos; slash = at.rfind('/')) {
+    const std::string parent = slash == 0 ? "/" : at.substr(0, slash);
+    if (auto synced = disk.sync_directory(parent); !synced) {
+      if (at == path) return synced;
+      break;
+    }
+    if (slash == 0) break;
+    at = parent;
+  }
+  return {};
 }
 
 }  // namespace
