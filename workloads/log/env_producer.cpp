@@ -66,8 +66,8 @@ history::Header native_header(const LogConfig& config, const std::string& writer
                    {"enable.idempotence", config.idempotence ? "true" : "false"},
                    {"compression.type", config.compression},
                    {"isolation.level", config.isolation},
-                   {"retries", config.retries < 0 ? "default" : std::to_string(config.retries)},
                    {"max.in.flight.requests.per.connection", std::to_string(config.max_in_flight)}};
+  if (config.retries >= 0) header.config["retries"] = std::to_string(config.retries);
   return header;
 }
 
