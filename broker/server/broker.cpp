@@ -260,13 +260,28 @@ env::Task<> Broker::stop() {
   co_await tear_down(controlled);
 }
 
+// Asks the controller to move our leaderships away, and gives up early when there is no controller to ask: the last
+// nodes of a cluster that is being stopped have no quorum any more.
+env::Task<> Broker::leave_cluster() {
+  constexpr Duration kAttempt = 250ms;
+  const Duration without_controller_max = 3 * config_.quorum_fetch_timeout;
+  const Instant deadline = env_.scheduler.now() + config_.controlled_shutdown_timeout;
+  Instant controller_seen = env_.scheduler.now();
+  while (true) {
+    const Instant attempt = std::min(deadline, env_.scheduler.now() + kAttempt);
+    const Status left = co_await node_->controlled_shutdown(attempt);
+    if (left) co_return;
+    const Instant now = env_.scheduler.now();
+    if (node_->controller_id() != kNoNode) controller_seen = now;
+    if (now < deadline && now - controller_seen < without_controller_max) continue;
+    env_.trace.warn("broker.shutdown_uncontrolled", {{"error", std::string_view(left.error().text)}});
+    co_return;
+  }
+}
+
 env::Task<> Broker::tear_down(bool controlled) {
   constexpr Duration kRepliesWait = 1s;
-  if (controlled) {
-    const Instant deadline = env_.scheduler.now() + config_.controlled_shutdown_timeout;
-    const Status moved = co_await node_->controlled_shutdown(deadline);
-    if (!moved) env_.trace.warn("broker.shutdown_uncontrolled", {{"error", std::string_view(moved.error().text)}});
-  }
+  if (controlled) co_await leave_cluster();
   if (server_) server_->drain();
   gate_.begin_close();
   if (node_started_) node_->image_changed().notify_all();

@@ -56,6 +56,7 @@ class Broker {
   env::Task<Status> open_store();
   env::Task<Status> wait_registered();
   env::Task<> follow_image();
+  env::Task<> leave_cluster();
   env::Task<> tear_down(bool controlled);
   meta::NodeConfig node_config();
   replica::Options replica_options() const;
