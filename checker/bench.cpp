@@ -34,7 +34,7 @@ std::uint64_t peak_rss() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-ordeal::Status generate_in_child(const std::string& folder, std::uint64_t operations) {
+Status generate_in_child(const std::string& folder, std::uint64_t operations) {
   std::fflush(stdout);
   const pid_t child = ::fork();
   if (child < 0) return fail(Errc::io, "cannot fork");
@@ -51,7 +51,7 @@ ordeal::Status generate_in_child(const std::string& folder, std::uint64_t operat
   return {};
 }
 
-ordeal::Status measure(const std::string& folder, std::uint64_t operations, int repeats, unsigned threads, bool json) {
+Status measure(const std::string& folder, std::uint64_t operations, int repeats, unsigned threads, bool json) {
   ORDEAL_TRY(generate_in_child(folder, operations));
   std::vector<double> load, judge;
   std::uint64_t records = 0;
@@ -99,7 +99,7 @@ ordeal::Status measure(const std::string& folder, std::uint64_t operations, int 
 
 }  // namespace
 
-ordeal::Status run_bench(std::uint64_t operations, int repeats, unsigned threads, const std::string& temp, bool json) {
+Status run_bench(std::uint64_t operations, int repeats, unsigned threads, const std::string& temp, bool json) {
   std::string folder = temp + "/ordeal-bench-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) return fail(Errc::io, folder + ": cannot be created");
   const auto done = measure(folder, operations, repeats, threads, json);

@@ -18,9 +18,9 @@ struct GeneratorOptions {
 };
 
 // Writes history files into `folder` (which exists).
-ordeal::Status generate_history(const std::string& folder, const GeneratorOptions& options);
+Status generate_history(const std::string& folder, const GeneratorOptions& options);
 
 // Prints the figures for one size; `json` for machines. Uses a folder under `temp`, removed afterwards.
-ordeal::Status run_bench(std::uint64_t operations, int repeats, unsigned threads, const std::string& temp, bool json);
+Status run_bench(std::uint64_t operations, int repeats, unsigned threads, const std::string& temp, bool json);
 
 }  // namespace ordeal::checker

@@ -103,7 +103,7 @@ class Judge {
     property.name = "settings";
     property.title = fmt::format("settings are strong enough for the promise \"{}\"", context_.promise_set);
     property.count = property.violated = failures_.size();
-    property.status = failures_.empty() ? Status::held : Status::violated;
+    property.status = failures_.empty() ? Standing::held : Standing::violated;
     property.why = failures_.empty() ? "effective settings were read back" : failures_.front();
     if (context_.promise_set != "declared") verdict_.properties.push_back(std::move(property));
   }
@@ -129,34 +129,34 @@ class Judge {
     property.violated = tally.violated;
     property.promised = strongest(prop);
     property.why = why(prop);
-    property.status = tally.violated > 0  ? Status::violated
-                      : undecided(prop)   ? Status::unknown
-                      : tally.allowed > 0 ? Status::allowed
-                                          : Status::held;
+    property.status = tally.violated > 0  ? Standing::violated
+                      : undecided(prop)   ? Standing::unknown
+                      : tally.allowed > 0 ? Standing::allowed
+                                          : Standing::held;
     const StoryTeller teller{index_, locator, evidence_, context_};
     const std::size_t first = verdict_.violations.size();
     bool doubted = false;
-    for (const Finding& finding : tally.kept_violated) doubted |= !tell(teller, finding, Status::violated);
+    for (const Finding& finding : tally.kept_violated) doubted |= !tell(teller, finding, Standing::violated);
     if (verdict_.violations.size() > first) property.first_violation = first;
-    for (const Finding& finding : tally.kept_allowed) doubted |= !tell(teller, finding, Status::allowed);
+    for (const Finding& finding : tally.kept_allowed) doubted |= !tell(teller, finding, Standing::allowed);
     if (doubted) {
       unknown(fmt::format("the checker's second opinion disagrees about {}: a fault of the checker, please report it",
                           property.name));
-      if (!property.first_violation && property.status == Status::violated) property.status = Status::unknown;
+      if (!property.first_violation && property.status == Standing::violated) property.status = Standing::unknown;
     }
     if (tally.client > 0) property.why += fmt::format("; {} charged to the client", grouped(tally.client));
     if (tally.stale > 0) property.why += fmt::format("; {} stale reads, allowed", grouped(tally.stale));
-    if (property.status == Status::violated) failures_.push_back(headline(prop, tally));
+    if (property.status == Standing::violated) failures_.push_back(headline(prop, tally));
     verdict_.properties.push_back(std::move(property));
   }
 
-  bool tell(const StoryTeller& teller, const Finding& finding, Status status) {
+  bool tell(const StoryTeller& teller, const Finding& finding, Standing status) {
     Violation violation;
     const auto p = static_cast<std::size_t>(finding.prop);
     const std::string& because = book_.because[p][finding.object];
     std::string promise;
-    if (status == Status::violated) promise = "promised: " + because;
-    if (status == Status::allowed && finding.because == Because::matrix) promise = "allowed: " + because;
+    if (status == Standing::violated) promise = "promised: " + because;
+    if (status == Standing::allowed && finding.because == Because::matrix) promise = "allowed: " + because;
     if (!teller.tell(finding, status, promise, violation)) return false;
     verdict_.violations.push_back(std::move(violation));
     return true;
@@ -286,7 +286,7 @@ class Judge {
   void outcome() {
     // An undecided property is already one of these; say it if nothing else did.
     for (const Property& property : verdict_.properties)
-      if (property.status == Status::unknown && unknowns_.empty())
+      if (property.status == Standing::unknown && unknowns_.empty())
         unknown(property.name + " could not be decided: " + property.why);
     verdict_.outcome = !failures_.empty() ? Outcome::fail : !unknowns_.empty() ? Outcome::unknown : Outcome::pass;
     const std::string faults = faults_in_words(evidence_.faults());
@@ -296,7 +296,7 @@ class Judge {
       verdict_.sentence = "cannot tell: " + unknowns_.front();
     } else {
       bool any_allowed = false;
-      for (const Property& property : verdict_.properties) any_allowed |= property.status == Status::allowed;
+      for (const Property& property : verdict_.properties) any_allowed |= property.status == Standing::allowed;
       verdict_.sentence =
           evidence_.acted() == 0 ? "every promise was kept; no fault acted" : "acknowledged writes survived " + faults;
       if (any_allowed)

@@ -69,7 +69,7 @@ struct Context {
 };
 
 enum class Promise : std::uint8_t { promised, allowed, not_judged };
-enum class Status : std::uint8_t { held, violated, allowed, unknown };
+enum class Standing : std::uint8_t { held, violated, allowed, unknown };
 enum class Outcome : std::uint8_t { pass, fail, unknown };
 
 // One operation of a witness, whole: what a reader of the report needs to see.
@@ -95,7 +95,7 @@ struct LogRecord {  // one side of "what stands there now"
 
 struct Violation {
   std::string property;
-  Status status = Status::violated;  // violated, or allowed (shown, not red)
+  Standing status = Standing::violated;  // violated, or allowed (shown, not red)
   std::string title;
   std::vector<std::string> story;
   std::vector<Operation> operations;
@@ -110,7 +110,7 @@ struct Property {
   std::string name;   // "lost-write"
   std::string title;  // "no acknowledged write is lost"
   Promise promised = Promise::promised;
-  Status status = Status::held;
+  Standing status = Standing::held;
   std::uint64_t count = 0;     // occurrences found, allowed ones included
   std::uint64_t violated = 0;  // of these, how many break a promise
   std::string why;

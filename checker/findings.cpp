@@ -2,40 +2,40 @@
 
 namespace ordeal::checker {
 
-Status Findings::status_of(const Finding& finding) const {
+Standing Findings::status_of(const Finding& finding) const {
   switch (finding.because) {
     case Because::client_epoch:
     case Because::client_sequence:
     case Because::stale_answer:
-      return Status::allowed;
+      return Standing::allowed;
     case Because::no_batch_evidence:
     case Because::not_drained:
-      return Status::unknown;
+      return Standing::unknown;
     case Because::matrix:
     case Because::refused_held:
     case Because::crc:
       break;
   }
-  return promise_of(finding.prop, finding.object) == Promise::promised ? Status::violated : Status::allowed;
+  return promise_of(finding.prop, finding.object) == Promise::promised ? Standing::violated : Standing::allowed;
 }
 
 void Findings::add(const Finding& finding) {
   Tally& tally = of(finding.prop);
   switch (status_of(finding)) {
-    case Status::violated:
+    case Standing::violated:
       ++tally.violated;
       if (tally.kept_violated.size() < keep_) tally.kept_violated.push_back(finding);
       return;
-    case Status::allowed:
+    case Standing::allowed:
       ++tally.allowed;
       tally.stale += finding.because == Because::stale_answer ? 1 : 0;
       tally.client += finding.because == Because::client_epoch || finding.because == Because::client_sequence ? 1 : 0;
       if (tally.kept_allowed.size() < keep_) tally.kept_allowed.push_back(finding);
       return;
-    case Status::unknown:
+    case Standing::unknown:
       ++tally.unknown;
       return;
-    case Status::held:
+    case Standing::held:
       return;
   }
 }

@@ -92,7 +92,7 @@ class Findings {
   void merge(Findings&& other);
   const Tally& of(Prop prop) const { return tallies_[static_cast<std::size_t>(prop)]; }
   Tally& of(Prop prop) { return tallies_[static_cast<std::size_t>(prop)]; }
-  Status status_of(const Finding& finding) const;
+  Standing status_of(const Finding& finding) const;
   Promise promise_of(Prop prop, std::uint16_t object) const {
     return (*promises_)[static_cast<std::size_t>(prop)][object];
   }

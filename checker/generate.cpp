@@ -30,7 +30,7 @@ class Generator {
   Generator(std::string folder, const GeneratorOptions& options)
       : folder_(std::move(folder)), options_(options), random_(options.seed), log_(options.partitions) {}
 
-  ordeal::Status run() {
+  Status run() {
     ORDEAL_TRY(produce());
     ORDEAL_TRY(consume());
     return audit();
@@ -53,7 +53,7 @@ class Generator {
 
   static Instant at(std::int64_t ns) { return Instant(Duration(ns)); }
 
-  ordeal::Status produce() {
+  Status produce() {
     std::vector<std::unique_ptr<Recorder>> producers;
     std::vector<std::deque<Pending>> pending(options_.producers);
     std::vector<std::uint64_t> sent(options_.producers, 0);
@@ -97,7 +97,7 @@ class Generator {
     return {};
   }
 
-  ordeal::Status consume() {
+  Status consume() {
     for (std::uint16_t c = 0; c < options_.consumers; ++c) {
       auto made = recorder("consumer-" + std::to_string(c), 0, 0);
       if (!made) return fail(made.error());
@@ -120,7 +120,7 @@ class Generator {
     return {};
   }
 
-  ordeal::Status audit() {
+  Status audit() {
     auto made = recorder("auditor", 0, 0);
     if (!made) return fail(made.error());
     const std::int64_t when = end_ + 1'000'000'000;
@@ -149,7 +149,7 @@ class Generator {
 
 }  // namespace
 
-ordeal::Status generate_history(const std::string& folder, const GeneratorOptions& options) {
+Status generate_history(const std::string& folder, const GeneratorOptions& options) {
   return Generator(folder, options).run();
 }
 

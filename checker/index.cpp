@@ -38,7 +38,7 @@ class Builder {
  public:
   explicit Builder(Index& index) : index_(index), history_(*index.history), total_(history_.records()) {}
 
-  ordeal::Status run() {
+  Status run() {
     ORDEAL_TRY(objects());
     index_.sends.reserve(estimate_values());
     for (std::size_t f = 0; f < history_.files.size(); ++f) ORDEAL_TRY(scan_file(f));
@@ -49,7 +49,7 @@ class Builder {
   }
 
  private:
-  ordeal::Status objects() {
+  Status objects() {
     std::map<TopicPartition, std::uint16_t> ids;
     for (const history::FileView& file : history_.files) {
       std::vector<std::uint16_t> map;
@@ -86,7 +86,7 @@ class Builder {
                                            record.process, record.time_ns, what));
   }
 
-  ordeal::Status scan_file(std::size_t f) {
+  Status scan_file(std::size_t f) {
     const history::FileView& file = history_.files[f];
     const std::vector<std::uint16_t>& map = index_.object_map[f];
     const std::uint32_t first = next_process_;
@@ -116,8 +116,7 @@ class Builder {
     return {};
   }
 
-  ordeal::Status send(const history::FileView& file, const Record& record, std::uint16_t object,
-                      std::uint32_t first_process) {
+  Status send(const history::FileView& file, const Record& record, std::uint16_t object, std::uint32_t first_process) {
     const std::uint64_t value = record.value();
     if (record.type == Type::invoke) {
       if (value >= history::kForeignValue) return wrong(file, record, "a send without a value");

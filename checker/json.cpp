@@ -18,15 +18,15 @@ const char* text(Promise promise) {
   return "?";
 }
 
-const char* text(Status status) {
+const char* text(Standing status) {
   switch (status) {
-    case Status::held:
+    case Standing::held:
       return "held";
-    case Status::violated:
+    case Standing::violated:
       return "violated";
-    case Status::allowed:
+    case Standing::allowed:
       return "allowed";
-    case Status::unknown:
+    case Standing::unknown:
       return "unknown";
   }
   return "?";

@@ -167,8 +167,8 @@ nlohmann::json figures(const checker::Verdict& verdict, double load_s, double ch
           {"peak_rss", rss}};
 }
 
-ordeal::Status write_results(const Arguments& arguments, const nlohmann::json& verdict, const history::History& history,
-                             const Context& context) {
+Status write_results(const Arguments& arguments, const nlohmann::json& verdict, const history::History& history,
+                     const Context& context) {
   const bool folder = std::filesystem::is_directory(arguments.inputs.front());
   const std::string out = !arguments.out.empty() ? arguments.out : folder ? arguments.inputs.front() : "-";
   if (out == "-") return {};
@@ -179,7 +179,7 @@ ordeal::Status write_results(const Arguments& arguments, const nlohmann::json& v
   return checker::write_file(out + "/aggregates.json", dump(checker::aggregates(history, context)));
 }
 
-ordeal::Status export_history(const std::string& path, const history::History& history) {
+Status export_history(const std::string& path, const history::History& history) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   if (!out) return fail(Errc::io, path + ": cannot be written");
   return history::export_jsonl(history, out);

@@ -28,7 +28,7 @@ Result<std::string> slurp(const std::string& path) {
 std::string scalar(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 // `effective` is flat, or grouped one level deep.
-ordeal::Status read_settings(const Json& effective, Settings& into) {
+Status read_settings(const Json& effective, Settings& into) {
   for (const auto& [key, value] : effective.items()) {
     if (value.is_object()) {
       for (const auto& [inner, setting] : value.items())
@@ -86,7 +86,7 @@ bool trace_event(const std::string& line, TraceEvent& out) {
   return true;
 }
 
-ordeal::Status read_traces(const std::string& folder, Context& into) {
+Status read_traces(const std::string& folder, Context& into) {
   std::error_code error;
   std::vector<std::string> paths;
   for (const auto& node : fs::directory_iterator(folder + "/nodes", error)) {
@@ -104,7 +104,7 @@ ordeal::Status read_traces(const std::string& folder, Context& into) {
 
 }  // namespace
 
-ordeal::Status parse_trial(const std::string& text, const std::string& name, Context& into, std::string& world) {
+Status parse_trial(const std::string& text, const std::string& name, Context& into, std::string& world) {
   try {
     const Json in = Json::parse(text);
     const int schema = in.at("schema").get<int>();
@@ -177,7 +177,7 @@ Result<Context> read_context(const std::string& folder) {
   return context;
 }
 
-ordeal::Status write_file(const std::string& path, const std::string& text) {
+Status write_file(const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
   {
     std::ofstream out(fresh, std::ios::binary | std::ios::trunc);

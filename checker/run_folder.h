@@ -15,12 +15,12 @@ namespace ordeal::checker {
 Result<Context> read_context(const std::string& folder);
 
 // From the text of each file; `name` for errors. For tests and for callers without a folder.
-ordeal::Status parse_trial(const std::string& text, const std::string& name, Context& into, std::string& world);
+Status parse_trial(const std::string& text, const std::string& name, Context& into, std::string& world);
 Result<std::vector<FaultEvent>> parse_faults(const std::string& text, const std::string& name,
                                              std::vector<std::string>& gaps);
 std::vector<TraceEvent> parse_trace(const std::string& text);
 
 // Whole or not at all: written beside and renamed.
-ordeal::Status write_file(const std::string& path, const std::string& text);
+Status write_file(const std::string& path, const std::string& text);
 
 }  // namespace ordeal::checker

@@ -23,7 +23,7 @@ bool parse_bool(const std::string& text, bool& out) {
 
 }  // namespace
 
-ordeal::Status parse_setting(const std::string& key, const std::string& value, Settings& out) {
+Status parse_setting(const std::string& key, const std::string& value, Settings& out) {
   std::int64_t number = 0;
   if (key == "acks" || key == "request.required.acks") {
     if (value == "all" || value == "-1")

@@ -6,7 +6,7 @@
 namespace ordeal::checker {
 
 // Unknown keys are ignored: client configurations hold many that promise nothing.
-ordeal::Status parse_setting(const std::string& key, const std::string& value, Settings& out);
+Status parse_setting(const std::string& key, const std::string& value, Settings& out);
 
 // `declared` weakened by what this client says of itself; each difference is noted in words.
 Result<Settings> weakest(const Settings& declared, const std::map<std::string, std::string>& client,

@@ -402,7 +402,7 @@ bool by_batches(const Finding& finding) {
 
 }  // namespace
 
-bool StoryTeller::tell(const Finding& finding, Status status, const std::string& promise, Violation& out) const {
+bool StoryTeller::tell(const Finding& finding, Standing status, const std::string& promise, Violation& out) const {
   out.property = prop_name(finding.prop);
   out.status = status;
   std::vector<Operation> everything;

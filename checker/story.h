@@ -20,7 +20,7 @@ struct StoryTeller {
   const Context& context;
 
   // False if the second opinion disagrees: then nothing may be said.
-  bool tell(const Finding& finding, Status status, const std::string& promise, Violation& out) const;
+  bool tell(const Finding& finding, Standing status, const std::string& promise, Violation& out) const;
 };
 
 }  // namespace ordeal::checker

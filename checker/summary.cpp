@@ -30,13 +30,13 @@ std::string drained(const Counts& counts) {
 }
 
 // At most one story a property; the report has the rest.
-std::string stories(const Verdict& verdict, Status which, std::size_t most) {
+std::string stories(const Verdict& verdict, Standing which, std::size_t most) {
   std::string text;
   for (const Property& property : verdict.properties) {
     if (most == 0) break;
     for (const Violation& violation : verdict.violations) {
       if (violation.property != property.name || violation.status != which) continue;
-      text += fmt::format("      {}: {}\n", which == Status::allowed ? property.name + " (allowed)" : property.name,
+      text += fmt::format("      {}: {}\n", which == Standing::allowed ? property.name + " (allowed)" : property.name,
                           violation.title);
       for (const std::string& line : violation.story) text += "        " + line + "\n";
       --most;
@@ -51,8 +51,8 @@ std::string stories(const Verdict& verdict, Status which, std::size_t most) {
 std::string summary(const Verdict& verdict) {
   const char* word = verdict.outcome == Outcome::pass ? "PASS" : verdict.outcome == Outcome::fail ? "FAIL" : "UNKNOWN";
   std::string text = fmt::format("{}  {}\n", word, verdict.sentence);
-  text += stories(verdict, Status::violated, 4);
-  text += stories(verdict, Status::allowed, 2);
+  text += stories(verdict, Standing::violated, 4);
+  text += stories(verdict, Standing::allowed, 2);
   text += "      " + numbers(verdict) + "\n";
   text += "      " + drained(verdict.counts) + "\n";
   for (const std::string& reason : verdict.reasons) {
