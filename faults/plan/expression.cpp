@@ -1,5 +1,6 @@
 #include "faults/plan/expression.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 

@@ -1,4 +1,5 @@
 // The plan parser. Field names and their meaning: docs/formats/plan.md; every refusal names file, line, column, field.
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>

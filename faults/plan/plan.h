@@ -177,6 +177,10 @@ nlohmann::json to_json(const Plan& plan);
 nlohmann::json to_json(const Step& step);
 nlohmann::json to_json(const Resolution& resolution);
 
+// For people: "net.partition link, leader -> follower, replication only"; and what became of it, "n2 <-> n3".
+std::string describe(const Step& step);
+std::string describe(const Resolution& resolution);
+
 // "1m30s", "250ms", "1.5s", "0s"; a bare number is refused, since nobody knows its unit.
 Result<Duration> parse_duration(std::string_view text);
 std::string format_duration(Duration duration);  // exact: the largest unit that divides it

@@ -1,4 +1,6 @@
 // Prints a plan in the parser's own language, so that a saved run is a plan again.
+#include <algorithm>
+
 #include "faults/plan/plan.h"
 
 namespace ordeal::plan {
@@ -138,6 +140,38 @@ json to_json(const Plan& plan) {
                   {"quiesce", format_duration(plan.final.quiesce)},
                   {"converge", format_duration(plan.final.converge)}};
   return out;
+}
+
+std::string describe(const Step& step) {
+  std::string text(verb_name(step.verb));
+  if (step.verb == Verb::net_partition) text += " " + std::string(shape_name(step.params.shape));
+  if (!step.on.from.empty()) {
+    text += ", " + step.on.from + " -> " + step.on.to;
+  } else if (!step.on.nodes.empty()) {
+    text += ", " + step.on.nodes;
+  }
+  if (step.verb == Verb::net_simplex && step.on.from.empty()) {
+    text += step.params.direction == Direction::out ? ", what it sends" : ", what it receives";
+  }
+  for (std::size_t i = 0; i < step.params.listeners.size(); ++i) {
+    text += (i == 0 ? ", only " : " and ") + std::string(listener_name(step.params.listeners[i]));
+  }
+  return text;
+}
+
+std::string describe(const Resolution& resolution) {
+  std::string text;
+  const auto add = [&](const std::string& item) { text += (text.empty() ? "" : ", ") + item; };
+  for (const std::string& target : resolution.targets) {
+    if (resolution.cuts.empty()) add(target);
+  }
+  const auto& cuts = resolution.cuts;
+  for (const Cut& cut : cuts) {
+    const bool both = std::binary_search(cuts.begin(), cuts.end(), Cut{cut.to, cut.from});
+    if (!both) add(cut.from + " -> " + cut.to);
+    if (both && cut.from < cut.to) add(cut.from + " <-> " + cut.to);
+  }
+  return text;
 }
 
 }  // namespace ordeal::plan

@@ -1,5 +1,6 @@
 #include "faults/plan/reader.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <set>
 

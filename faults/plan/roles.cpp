@@ -1,5 +1,6 @@
 #include "faults/plan/roles.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 
 #include "faults/plan/text.h"

@@ -1,5 +1,6 @@
 #include "faults/plan/text.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <numeric>
 

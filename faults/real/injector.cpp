@@ -48,6 +48,7 @@ void Injector::forget_finished() {
 void Injector::event(const std::string& name, const Fault& fault, json fields) {
   fields["id"] = fault.step.id;
   fields["kind"] = plan::verb_name(fault.step.verb);
+  if (!name.starts_with("fault.heal")) fields["planned"] = plan::describe(fault.step);
   journal_.event(name, std::move(fields));
 }
 
@@ -63,7 +64,7 @@ void Injector::begin(const plan::Step& step, FaultEvents events) {
   if (!resolution) return missed(fault, resolution.error().text);
   fault.resolution = std::move(*resolution);
   json resolved = plan::to_json(fault.resolution);
-  resolved["planned"] = plan::to_json(step).value("on", json(""));
+  resolved["resolved"] = plan::describe(fault.resolution);
   event("fault.resolve", fault, std::move(resolved));
   if (fault.events.resolved) fault.events.resolved(fault.resolution);
   switch (step.verb) {
@@ -376,9 +377,7 @@ void Injector::begun(Fault& fault, const std::string& evidence) {
         {{"targets", fault.resolution.targets},
          {"verified", true},
          {"evidence", evidence},
-         {"latency_us", latency / 1us},
-         {"resolved", fault.resolution.targets},
-         {"planned", plan::to_json(fault.step).value("on", json(""))}});
+         {"latency_us", latency / 1us}});
   const auto changed = role_changed_.find(fault.resolution.role);
   const std::string moved = plan::why_moved(fault.resolution, world_.view);
   if (!moved.empty() && changed != role_changed_.end() && Instant(Duration(changed->second)) < fault.invoked) {

@@ -297,6 +297,7 @@ def test_roles_follow_the_traces(binary):
     assert n.call("converge")["after_ms"] < 1000
     begun = n.call("fault.begin", id="k", do="proc.kill", on="leader(t/0)")
     assert begun["targets"] == ["n2"] and n.event("fault.resolve", id="k")["epoch"] == 5
+    assert n.event("fault.begin", id="k")["planned"] == "proc.kill, leader(t/0)"
     trace(1, "partition.leader", topic="t", partition=0, leader_epoch=6, partition_epoch=2, isr="1,3", start_offset=0)
     n.event("role.change", role="leader(t/0)", **{"from": "n2", "to": "n1"})
     assert n.call("fault.heal", id="k")["verified"]
@@ -305,6 +306,7 @@ def test_roles_follow_the_traces(binary):
     assert n.event("fault.converged", id="k")["verified"] is True
     zombie = n.call("fault.begin", id="z", do="net.partition", on="leader(t/0)", params={"shape": "brokers-not-clients"})
     assert zombie["verified"] and n.cut() == both(("n1", "n2"), ("n1", "n3"))
+    assert n.event("fault.resolve", id="z")["resolved"] == "n1 <-> n2, n1 <-> n3"
     n.close()
 
 
