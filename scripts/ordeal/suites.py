@@ -145,12 +145,27 @@ def _fuzz(terminal: Terminal, target: Path, limit: int) -> Result:
         return result
 
 
+def nemesis(terminal: Terminal, quick: bool) -> list[Result]:
+    """The injector's own integration test: real namespaces, small servers as nodes."""
+    terminal.live("nemesis", "real namespaces, firewall tables and processes")
+    test, program, began = paths.ROOT / "faults" / "real" / "nemesis_test.py", paths.binary("ordeal-nemesis"), time.monotonic()
+    done = subprocess.run([sys.executable, str(test), str(program)], cwd=paths.ROOT, capture_output=True, text=True, errors="replace", timeout=300)
+    result = Result("nemesis", took_s=time.monotonic() - began, output=done.stdout + done.stderr)
+    result.passed = len(re.findall(r"^ok ", done.stdout, re.MULTILINE))
+    result.failures = re.findall(r"^FAIL (.+)$", done.stdout, re.MULTILINE)
+    result.failed, result.skipped = len(result.failures), int(done.returncode == 77)
+    if done.returncode not in (0, 77) and not result.failed:
+        result.failed, result.failures = 1, [f"ended with code {done.returncode}"]
+    return [result]
+
+
 SUITES = (
     Suite("unit", "C++ test programs, beside the code", True, unit),
     Suite("harness", "Python: include graph, command line, reports, documents", True,
           pytest_suite("scripts/tests", ignore=("scripts/tests/browser",))),
     Suite("browser", "the report in headless Chromium, phone and wide", True, pytest_suite("scripts/tests/browser")),
     Suite("fuzz", "short runs of the libFuzzer targets", True, fuzz),
+    Suite("nemesis", "the fault injector on real namespaces", True, nemesis),
     Suite("sim", "simulated clusters: digests, faults, known bugs", True, pytest_suite("scripts/trials/sim")),
     Suite("clients", "foreign clients against a real cluster", True, pytest_suite("scripts/trials/clients")),
     Suite("trials", "whole trials on real processes, and what must make them fail", True, pytest_suite("scripts/trials/real")),

@@ -38,7 +38,7 @@ def main(arguments, terminal) -> int:
         terminal.line(f"  {mark}  {f.name:<26} {f.detail if f.there else f.cost}")
     for row in nemesis.get("capabilities", []) if isinstance(nemesis, dict) else []:
         mark = terminal.paint("yes", "green") if row.get("ok") else terminal.paint("no ", "yellow")
-        terminal.line(f"  {mark}  {str(row.get('name', '?')):<26} {row.get('detail', '')}")
+        terminal.line(f"  {mark}  {str(row.get('name', '?')):<26} {row.get('detail' if row.get('ok') else 'costs', '')}")
     if problem:
         terminal.line(f"  --   fault injector             {problem}")
     missing = [f.name for f in findings if not f.there and f.weight == NEEDED]
