@@ -25,7 +25,7 @@ struct ControllerConfig {
   Uuid self_incarnation;  // an earlier incarnation of this very node cannot be alive
   std::string cluster_id;
   Duration session_timeout = 1500ms;
-  Duration lost_connection_grace = 250ms;
+  Duration lost_connection_grace = 300ms;
   std::int32_t num_partitions = 1;
   std::int32_t default_replication_factor = 1;
   bool unclean_leader_election = false;

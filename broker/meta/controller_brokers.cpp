@@ -44,9 +44,11 @@ void Controller::on_registration(const BrokerRegistrationRequest& request, Insta
     touch(existing->id, now);  // asked again because our first answer was lost
     return response.set_broker_epoch(existing->epoch);
   }
-  if (existing != nullptr && has_valid_session(*existing, now))
+  if (existing != nullptr && has_valid_session(*existing, now)) {
+    connection_lost(existing->id, now);  // most likely it died and this is its successor
     return refuse(error_code::kDuplicateBrokerRegistration,
                   fmt::format("another incarnation of broker {} is alive", request.broker_id()));
+  }
 
   // The old incarnation's leaderships end here, so that a restart always means a new leader epoch.
   if (existing != nullptr && !existing->fenced) fence(*existing, decision.records);

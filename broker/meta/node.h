@@ -39,7 +39,7 @@ struct NodeConfig {
   Duration session_timeout = 1500ms;  // broker.session.timeout.ms: a silent broker is fenced
   // A reset connection is a hint of death, never proof: such a broker has this long to be heard of before it is
   // fenced (fencing a live broker is always safe, only slow).
-  Duration lost_connection_grace = 250ms;
+  Duration lost_connection_grace = 300ms;
   Duration connect_timeout = 500ms;
   Duration reconnect_backoff_max = 200ms;
 

@@ -54,12 +54,15 @@ class Node::Impl final : public ControlEvents {
   struct LostPeer {
     NodeId peer;
   };
+  struct FoundPeer {
+    NodeId peer;
+  };
   struct Transfer {};
   struct Request {
     ControllerRequest request;
     std::shared_ptr<Reply> reply;
   };
-  using Event = std::variant<raft::Message, LostPeer, Transfer, Request>;
+  using Event = std::variant<raft::Message, LostPeer, FoundPeer, Transfer, Request>;
   struct Waiting {
     ControllerResponse response;
     std::shared_ptr<Reply> reply;

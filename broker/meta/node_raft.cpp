@@ -27,6 +27,7 @@ void Node::Impl::on_lost(NodeId peer) {
 void Node::Impl::on_connected(NodeId peer) {
   // The controller may have seen our last connection break: say at once that we live.
   if (raft_ && peer == raft_->leader()) kick_lifecycle();
+  post(FoundPeer{peer});
 }
 
 env::Task<> Node::Impl::raft_loop() {
@@ -75,6 +76,7 @@ void Node::Impl::step(Event event) {
   if (auto* message = std::get_if<raft::Message>(&event)) return raft_->receive(std::move(*message), now);
   if (auto* request = std::get_if<Request>(&event)) return decide(std::move(*request));
   if (std::holds_alternative<Transfer>(event)) return raft_->transfer_leadership(now);
+  if (const auto* found = std::get_if<FoundPeer>(&event)) return raft_->peer_connected(found->peer);
   const NodeId peer = std::get<LostPeer>(event).peer;
   raft_->peer_lost(peer, now);
   if (controller_) controller_->connection_lost(peer, now);

@@ -98,8 +98,8 @@ void Raft::peer_lost(NodeId peer, Instant now) {
     // What was in flight on that connection may be lost: start over from what is known.
     const auto it = progress_.find(peer);
     if (it == progress_.end() || it->second.flow == Flow::snapshot) return;
+    if (it->second.flow == Flow::replicate) it->second.next = it->second.match + 1;
     it->second.flow = Flow::probe;
-    it->second.next = it->second.match + 1;
     it->second.inflight = 0;
     return;
   }
@@ -107,6 +107,13 @@ void Raft::peer_lost(NodeId peer, Instant now) {
   lease_ended_ = true;
   const Instant soon = now + Duration(random_.between(0, config_.election_timeout.count() / 4));
   election_deadline_ = std::min(election_deadline_, soon);
+}
+
+void Raft::peer_connected(NodeId peer) {
+  const auto it = progress_.find(peer);
+  if (it == progress_.end()) return;
+  it->second.snapshot_sent = Instant::min();  // what an earlier connection carried is lost
+  it->second.sent = Instant::min();
 }
 
 void Raft::compact(Index index) {

@@ -167,6 +167,8 @@ class Raft {
   // The connection to a peer broke. Of a follower's leader: ends the lease and campaigns (by pre-vote) soon, so that
   // the death of a process is noticed before its timeout. Proves nothing: any later message renews the lease.
   void peer_lost(NodeId peer, Instant now);
+  // A new connection to a peer: a leader speaks to it with the next tick, and repeats an unanswered snapshot.
+  void peer_connected(NodeId peer);
   void transfer_leadership(Instant now);  // to the follower that is furthest, if it is fully caught up
   // The state machine's store is durable up to `index`: entries up to there may go. The mover removes them.
   void compact(Index index);

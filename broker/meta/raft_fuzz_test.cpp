@@ -88,6 +88,8 @@ struct World {
     cluster.network.clear();
     for (const NodeId id : cluster.voters())
       if (!cluster.up(id)) cluster.start(id);
+    for (const NodeId id : cluster.voters())
+      if (random.chance(1, 2)) compact(id);
     cluster.pass(15s);
     const NodeId leader = cluster.leader();
     REQUIRE(leader != kNoNode);

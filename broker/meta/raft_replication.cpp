@@ -158,8 +158,8 @@ void Raft::replicate_to_all(Instant now) {
 
 void Raft::heartbeat(Instant now) {
   for (auto& [peer, progress] : progress_) {
-    if (now < progress.sent + config_.heartbeat_interval) continue;
-    if (progress.flow == Flow::snapshot && now >= progress.snapshot_sent + config_.snapshot_retry)
+    if (now - config_.heartbeat_interval < progress.sent) continue;
+    if (progress.flow == Flow::snapshot && now - config_.snapshot_retry >= progress.snapshot_sent)
       send_snapshot(peer, progress, now);
     send_append(peer, progress, now);
   }
@@ -195,7 +195,8 @@ void Raft::on_append_response(const Message& message, const AppendResponse& resp
                                                       : response.rejected_prev != progress.next - 1;
   if (stale) return;
   Index agree = std::min(response.hint_index, response.rejected_prev);
-  while (agree > base_.index && term_at(agree) && *term_at(agree) > response.hint_term) --agree;
+  // Where even our base disagrees the follower needs a snapshot: agree ends below the base.
+  while (agree >= base_.index && term_at(agree) && *term_at(agree) > response.hint_term) --agree;
   progress.flow = Flow::probe;
   progress.next = std::max(agree, progress.match) + 1;
   progress.inflight = 0;

@@ -315,6 +315,53 @@ TEST_CASE("a lost connection to the leader shortens the wait, and a message from
   CHECK(raft.role() == Role::follower);
 }
 
+TEST_CASE("a leader that loses a connection before it knows the follower's log does not start over from nothing") {
+  Raft raft = lone_follower(1, restored(3, {1, 2, 2}));
+  raft.tick(raft.next_deadline());
+  raft.receive(message(2, 1, 4, VoteResponse{true, true}), Instant{});
+  raft.receive(message(2, 1, 4, VoteResponse{false, true}), Instant{});
+  (void)raft.take_effects();
+  raft.peer_lost(3, Instant{});
+  raft.peer_connected(3);
+  raft.tick(Instant{1ms});
+  const Effects effects = raft.take_effects();
+  CHECK(effects.send_snapshot_to.empty());
+  REQUIRE(find<AppendRequest>(effects.send, 3));
+  CHECK(find<AppendRequest>(effects.send, 3)->prev_index == 3);
+}
+
+TEST_CASE("a follower that differs at the leader's base gets a snapshot") {
+  Restored compacted = restored(9, {});
+  compacted.base = {5, 9};
+  compacted.applied = 5;
+  Raft raft = lone_follower(1, compacted);
+  const Instant start = raft.next_deadline();
+  raft.tick(start);
+  raft.receive(message(2, 1, 10, VoteResponse{true, true}), start);
+  raft.receive(message(2, 1, 10, VoteResponse{false, true}), start);
+  (void)raft.take_effects();
+  raft.receive(message(3, 1, 10, AppendResponse{false, 0, 5, 5, 8}), start);  // has entry 5, but of term 8
+  CHECK(raft.take_effects().send_snapshot_to == std::vector<NodeId>{3});
+}
+
+TEST_CASE("a snapshot lost with its connection is sent again on the next one") {
+  Restored compacted = restored(3, {});
+  compacted.base = {5, 3};
+  compacted.applied = 5;
+  Raft raft = lone_follower(1, compacted);
+  const Instant start = raft.next_deadline();
+  raft.tick(start);
+  raft.receive(message(2, 1, 4, VoteResponse{true, true}), start);
+  raft.receive(message(2, 1, 4, VoteResponse{false, true}), start);
+  raft.receive(message(3, 1, 4, AppendResponse{false, 0, 5, 0, 0}), start);
+  CHECK(raft.take_effects().send_snapshot_to == std::vector<NodeId>{3});
+  raft.tick(start + 200ms);
+  CHECK(raft.take_effects().send_snapshot_to.empty());
+  raft.peer_connected(3);
+  raft.tick(start + 201ms);
+  CHECK(raft.take_effects().send_snapshot_to == std::vector<NodeId>{3});
+}
+
 TEST_CASE("a hint that only one follower has unseats nobody") {
   Cluster cluster(3);
   cluster.pass(1s);
