@@ -18,13 +18,18 @@ void place_acks(Index& index, Acks acks, Findings& findings) {
     const Send& send = index.sends[value];
     if (send.state != Sent::ok || send.offset < 0) continue;
     Partition& partition = index.partitions[send.object];
-    std::uint64_t& ack = partition.ack[partition.map.find(send.offset)];
+    const std::size_t at = partition.map.find(send.offset);
+    std::uint64_t& ack = partition.ack[at];
     if (ack == kEmptySlot) {
       ack = value;
-    } else if (acks == Acks::all) {
+      continue;
+    }
+    if (acks == Acks::all) {
       Finding finding{Prop::inconsistent_offsets, Because::matrix, send.object, send.offset, send.offset, ack, value};
       findings.add(finding);
     }
+    // Of several claims the one that stands takes part in the order checks.
+    if ((partition.slot[at] & history::kNoValue) == value) ack = value;
   }
 }
 
