@@ -158,8 +158,7 @@ Status PartitionLog::complete_flush(const FlushTicket& ticket) {
     pending_snapshots_.erase(offset);
     snapshots_.insert(offset);
   }
-  flushed_end_ = std::max(flushed_end_, ticket.end_);
-  recovery_point_max_ = std::max(recovery_point_max_, flushed_end_);
+  set_flushed_end(std::max(flushed_end_, ticket.end_));
   return {};
 }
 

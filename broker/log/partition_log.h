@@ -17,6 +17,7 @@
 // Durability modes are the caller's: fsync mode acknowledges by flushed_end(), page-cache mode by log_end().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -247,6 +248,10 @@ class PartitionLog {
   // partition_log.cpp
   Status roll_if_needed(std::int64_t bytes, Offset last, WallMs max_timestamp, WallMs now);
   Status roll(Offset base, WallMs now);
+  void set_flushed_end(Offset offset) {
+    flushed_end_ = offset;
+    recovery_point_max_ = std::max(recovery_point_max_, offset);
+  }
   Status check_usable() const;
   Status fail_log(const Error& error);
   // The segment that `offset` belongs to: the last one that begins at or below it.

@@ -56,6 +56,8 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(env::Disk& disk, std::s
 }
 
 Status PartitionLog::Recovery::run() {
+  // A name that was removed before a kill could still come back with a power cut, beside what is created from here on.
+  if (!hints_.clean_shutdown) ORDEAL_TRY(log_.disk_.sync_directory(log_.dir_));
   ORDEAL_TRY(list_files());
   ORDEAL_TRY(load_epochs());
   ORDEAL_TRY(open_segments());
@@ -318,10 +320,9 @@ Status PartitionLog::Recovery::settle() {
   report_.log_end = log_.log_end_;
   log_.recovery_ = report_;
   if (!report_.walked) {
-    log_.flushed_end_ = log_.log_end_;
+    log_.set_flushed_end(log_.log_end_);
     return {};
   }
-  // A name that was removed before a kill may come back with a power cut unless the directory is synced now.
   log_.directory_dirty_ = true;
   ORDEAL_TRY(log_.flush());
   log_.trace_.info("log.recovered", {{"topic", log_.partition_.topic},

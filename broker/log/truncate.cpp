@@ -103,7 +103,8 @@ Status PartitionLog::truncate_fully_and_start_at(Offset offset, WallMs now) {
   };
   if (auto done = work(); !done) return fail_log(done.error());
   producers_.clear();
-  log_start_ = log_end_ = flushed_end_ = offset;
+  log_start_ = log_end_ = offset;
+  set_flushed_end(offset);
   epochs_dirty_ = directory_dirty_ = false;
   return {};
 }
