@@ -127,8 +127,6 @@ void Nemesis::wait_process(const json& command, const json& re) {
   const std::string id = command.at("id");
   Managed* managed = world_.find(id);
   if (managed == nullptr) return journal_.refuse(re, "no process '" + id + "'");
-  // Whoever waits for a client to finish its work expects it to end; a node's end is never expected.
-  if (!managed->node) managed->expecting_exit = true;
   reply_on_exit(id, re, std::chrono::milliseconds(command.value("timeout_ms", 3'600'000)), false);
 }
 

@@ -121,10 +121,12 @@ Status World::start(Managed& managed) {
 void World::ended(Managed& managed) {
   loop_.unwatch(managed.process->pidfd());
   const ExitStatus status = *managed.process->exit();
+  // A client that finished its work has every right to leave; a broker has not.
+  const bool expected = managed.expecting_exit || (!managed.node && status.clean());
   nlohmann::json fields = {{"id", managed.id},
                            {"pid", managed.process->pid()},
                            {"incarnation", managed.incarnation},
-                           {"expected", managed.expecting_exit}};
+                           {"expected", expected}};
   if (managed.node) fields["node"] = std::stoi(managed.host.substr(1));
   if (status.signal == 0) {
     fields["code"] = status.code;
