@@ -411,6 +411,34 @@ def in_family(pid, before):
         return False
 
 
+def leftovers(binary):
+    """Processes of this very program that are not our children: reapers that outlived their nemesis."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*"):
+        try:
+            if os.readlink(f"{path}/exe").removesuffix(" (deleted)") == binary and alive(int(path[6:])):
+                found.append(int(path[6:]))
+        except OSError:
+            pass
+    return found
+
+
+def test_a_short_life_leaves_nothing_behind(binary):
+    folder = tempfile.mkdtemp(prefix="nemesis-short-")
+    copy = shutil.copy(binary, os.path.join(folder, "ordeal-nemesis"))  # nobody else runs this one
+    for _ in range(30):
+        done = subprocess.run([copy], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        assert done.returncode == 0, done
+    for _ in range(5):
+        assert subprocess.run([copy, "--doctor"], stdout=subprocess.DEVNULL).returncode == 0
+        killed = subprocess.Popen([copy], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        time.sleep(0.003)
+        killed.kill()
+        killed.wait()
+    wait_until(lambda: not leftovers(copy), f"every process to be gone: {leftovers(copy)}")
+    shutil.rmtree(folder)
+
+
 def test_sigkill_of_the_nemesis_leaves_nothing_behind(binary):
     check_sigkill_leaves_nothing(binary)
 

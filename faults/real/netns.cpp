@@ -107,13 +107,26 @@ Result<bool> become_root() {
 
 Result<pid_t> start_reaper() {
   if (::unshare(CLONE_NEWPID) != 0) return fail_errno("creating a PID namespace");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("opening a pipe");
+  Fd reader(ends[0]);
+  Fd writer(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("starting the PID namespace");
-  if (pid > 0) return pid;
+  if (pid > 0) {
+    // The kernel's promise to kill it holds only if we are alive when it asks for it: wait until it has asked. (It
+    // cannot find out itself, since a parent outside its namespace has no pid there.)
+    writer.close();
+    char ready = 0;
+    if (::read(reader.get(), &ready, 1) != 1) return fail(Errc::internal, "the PID namespace's first process died");
+    return pid;
+  }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, "ordeal-reaper");
   ::setsid();
-  ::close_range(0, ~0U, 0);  // it must hold neither our pipes nor our namespaces
+  reader.close();
+  if (::write(writer.get(), "r", 1) != 1) ::_exit(1);  // nobody reads: the parent died before it could be asked for
+  ::close_range(0, ~0U, 0);                            // it must hold neither our pipes nor our namespaces
   while (true) {
     if (::waitpid(-1, nullptr, 0) < 0) ::usleep(100'000);  // orphans of the namespace end here
   }
