@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,13 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Wall time on a shared machine says little; processor time of all threads says what the work is.
+double cpu_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 double median(std::vector<double> values) {
@@ -53,7 +61,7 @@ Status generate_in_child(const std::string& folder, std::uint64_t operations) {
 
 Status measure(const std::string& folder, std::uint64_t operations, int repeats, unsigned threads, bool json) {
   ORDEAL_TRY(generate_in_child(folder, operations));
-  std::vector<double> load, judge;
+  std::vector<double> load, judge, cpu;
   std::uint64_t records = 0;
   Verdict verdict;
   for (int i = 0; i < repeats; ++i) {
@@ -63,11 +71,13 @@ Status measure(const std::string& folder, std::uint64_t operations, int repeats,
     load.push_back(seconds_since(start));
     records = history->records();
     const auto loaded = std::chrono::steady_clock::now();
+    const double cpu_before = cpu_seconds();
     Options options;
     options.threads = threads;
     auto result = check(*history, Context{}, options);
     if (!result) return fail(result.error());
     judge.push_back(seconds_since(loaded));
+    cpu.push_back(cpu_seconds() - cpu_before);
     verdict = std::move(*result);
   }
   if (verdict.outcome != Outcome::pass)
@@ -80,6 +90,7 @@ Status measure(const std::string& folder, std::uint64_t operations, int repeats,
                                       {"records", records},
                                       {"load_s", median(load)},
                                       {"check_s", median(judge)},
+                                      {"check_cpu_s", median(cpu)},
                                       {"ops_per_s", rate},
                                       {"bytes_per_op", bytes},
                                       {"peak_rss", peak_rss()},
@@ -88,9 +99,10 @@ Status measure(const std::string& folder, std::uint64_t operations, int repeats,
                            .dump());
   } else {
     fmt::print(
-        "{:>12} operations ({} records): load {:.3f} s, check {:.3f} s ({} ops/s), {:.0f} bytes/op, peak {:.2f} GiB "
+        "{:>12} operations ({} records): load {:.3f} s, check {:.3f} s (processor {:.3f} s, {} ops/s), {:.0f} "
+        "bytes/op, peak {:.2f} GiB "
         "(median of {}, {} threads)\n",
-        grouped(verdict.counts.operations), grouped(records), median(load), median(judge),
+        grouped(verdict.counts.operations), grouped(records), median(load), median(judge), median(cpu),
         grouped(static_cast<std::uint64_t>(rate)), bytes, static_cast<double>(peak_rss()) / (1 << 30), repeats,
         threads);
   }

@@ -53,6 +53,7 @@ void check_log(Index& index, std::uint16_t object, Findings& findings) {
   std::map<std::uint64_t, std::int64_t> first_copy;  // only of values met twice
   std::vector<std::pair<std::uint64_t, std::int64_t>> again;
   for (std::size_t at = 0; at < partition.slot.size(); ++at) {
+    if (at + kPrefetch < partition.slot.size()) index.prefetch_send(partition.slot[at + kPrefetch] & history::kNoValue);
     const std::uint64_t packed = partition.slot[at];
     if (packed == kEmptySlot) continue;
     const std::int64_t offset = partition.map.offset_at(at);

@@ -16,6 +16,7 @@ void check_real_time(const Index& index, std::uint16_t object, Findings& finding
   std::uint64_t earliest_end = UINT64_MAX;
   std::uint64_t earliest = history::kNoValue;
   for (std::size_t at = partition.ack.size(); at-- > 0;) {
+    if (at >= kPrefetch) index.prefetch_send(partition.ack[at - kPrefetch]);
     const std::uint64_t value = partition.ack[at];
     if (value == kEmptySlot) continue;
     const std::uint64_t there = partition.slot[at];

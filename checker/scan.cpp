@@ -37,8 +37,10 @@ class Scanner {
     for (std::size_t b = 0; b < file.blocks.size(); ++b) {
       if (index_.only_sends[f][b]) continue;
       const auto& block = file.blocks[b];
-      for (std::size_t i = 0; i < block.size(); ++i)
+      for (std::size_t i = 0; i < block.size(); ++i) {
+        if (i + kPrefetch < block.size()) index_.prefetch_send(block[i + kPrefetch].value());
         record(block[i], {static_cast<std::uint32_t>(f), static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(i)});
+      }
     }
   }
 
