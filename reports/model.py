@@ -54,6 +54,11 @@ class Run:
     def faults(self) -> list:
         return self.aggregates.get("faults", [])
 
+    def evidence(self, fault: dict) -> str:
+        """What proved that the fault acted, or why it did not."""
+        whys = [e.get("why") for e in self.events if e.get("id") == fault.get("id") and e.get("why")]
+        return "; ".join([p for p in [fault.get("evidence")] if p] or whys) or "–"
+
     def moment(self, t_ns: int | None, digits: int = 3) -> str:
         """Time since the trial's start: 00:23.418."""
         if not isinstance(t_ns, int) or t_ns < 0:
@@ -125,6 +130,10 @@ def words_of(value) -> str:
 
 def kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind.split(".")[-1].replace("_", " "))
+
+
+def sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def process_words(process) -> str:

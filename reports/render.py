@@ -33,7 +33,7 @@ def html(run: model.Run) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
     environment.filters.update(number=model.number, moment=run.moment, words=model.words_of, kind=model.kind_words,
-                               process=model.process_words)
+                               process=model.process_words, capital=model.sentence_case)
     assets = HERE / "assets"
     return environment.get_template("page.html.j2").render(
         run=run, verdict_word=model.VERDICT_WORDS.get(run.kind, "UNKNOWN"), configuration=model.configuration(run),

@@ -76,7 +76,7 @@ def _operations(run: Run, violation: dict) -> list[Step]:
     operations = violation.get("operations", [])
     answers = {(o.get("process"), o.get("function"), o.get("value")): o for o in operations if o.get("type") != "invoke"}
     for o in operations:
-        client = process_words(o.get("process"))
+        client = str(o.get("writer") or process_words(o.get("process")))
         asked = o.get("type") == "invoke"
         pair = answers.get((o.get("process"), o.get("function"), o.get("value")), o) if asked else o
         leader = _leader_at(run, o.get("topic"), o.get("partition"), o["time_ns"], pair.get("leader_epoch"))

@@ -1,6 +1,6 @@
 """summary.md: fits a pull request comment. The sentence, the table, three lines a violation."""
 
-from reports.model import PROMISE_WORDS, STATUS_WORDS, VERDICT_WORDS, Run, configuration, number, plural
+from reports.model import PROMISE_WORDS, STATUS_WORDS, VERDICT_WORDS, Run, configuration, number, plural, sentence_case
 
 MARKS = {"held": "✅", "violated": "❌", "allowed": "➖", "unknown": "❔"}
 VERDICT_MARKS = {"pass": "✅", "fail": "❌", "unknown": "❔"}
@@ -27,7 +27,7 @@ def _table(run: Run) -> list[str]:
     rows = ["| guarantee | here | outcome | seen |", "|---|---|---|---:|"]
     for row in run.properties:
         status = row.get("status", "unknown")
-        rows.append(f"| {_cell(row.get('title', row.get('name', '')))} | {PROMISE_WORDS.get(row.get('promised'), '–')} "
+        rows.append(f"| {_cell(sentence_case(row.get('title') or row.get('name', '')))} | {PROMISE_WORDS.get(row.get('promised'), '–')} "
                     f"| {MARKS.get(status, '❔')} {STATUS_WORDS.get(status, status)} | {number(row.get('count') or 0)} |")
     return rows
 

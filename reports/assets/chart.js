@@ -76,12 +76,18 @@ function drawLines(group, frame, series, options) {
       group.append(svgElement("path", { d: fill, style: `fill:${s.colour};opacity:.14` }));
     }
     group.append(svgElement("path", { class: "series", d: path, style: `stroke:${s.colour}` }));
-    const highest = s.points.reduce((best, p) => (p[1] > best[1] ? p : best), [0, 0]);
-    if (highest[1] > most * 1.08) {
-      const end = x(highest[0]) > right - 90;
-      group.append(svgElement("text", { class: "note", x: x(highest[0]) + (end ? -8 : 8), y: top + 11, "text-anchor": end ? "end" : "start" }, `${s.name} up to ${shortFigure(highest[1])}`));
-    }
   }
+  if (!options.log) noteThePeak(group, frame, visible, most * 1.08);
+}
+
+// One note a panel: the highest of what the axis cut off.
+function noteThePeak(group, frame, visible, top) {
+  let peak = { value: top };
+  for (const s of visible) for (const [t, v] of s.points) if (v !== null && v > peak.value) peak = { value: v, t, name: s.name };
+  if (!peak.name) return;
+  const end = frame.x(peak.t) > frame.right - 130;
+  const place = { class: "note", x: frame.x(peak.t) + (end ? -8 : 8), y: frame.top + 11, "text-anchor": end ? "end" : "start" };
+  group.append(svgElement("text", place, `${peak.name} up to ${shortFigure(peak.value)}`));
 }
 
 // A short burst (the final drain) must not flatten the rest: the axis ends above the usual values and a note names the peak.

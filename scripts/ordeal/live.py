@@ -39,7 +39,7 @@ class Live:
         return sum(int(row.get(key) or 0) for row in self.totals.values())
 
     def rate(self, now: float) -> float:
-        """Operations a second over the last moments."""
+        """Operations a second over the last moments; `now` is monotonic, as everywhere here."""
         self._history.append((now, self.total("ok") + self.total("reads")))
         while len(self._history) > 2 and now - self._history[0][0] > RATE_WINDOW_S:
             self._history.pop(0)

@@ -35,6 +35,7 @@ class Terminal:
 
     def phase(self, label: str, text: str) -> None:
         """A finished step: `  start     3/3 brokers up in 0.21 s`."""
+        self._last_plain = time.monotonic()
         self.line(f"  {self.paint(label.ljust(LABEL_WIDTH), 'bold')} {text}")
 
     def live(self, label: str, text: str, below: str = "") -> None:

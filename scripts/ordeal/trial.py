@@ -36,6 +36,7 @@ class Trial:
         self.spec, self.terminal = spec, terminal
         self.folder = runs.create(spec.name, spec.out)
         self.run_id = f"{spec.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.nemesis: Nemesis | None = None
         self.live = Live(replicas=spec.rf)
         self.phases: dict[str, int] = {}
@@ -104,7 +105,7 @@ class Trial:
             "time_s": s.time_s, "target": "ordeal", "plan": s.plan_name, "durability": s.durability, "mutations": s.mutations,
             "config": {"min.insync.replicas": str(s.min_isr), "log.flush.interval.messages": effective["log.flush.interval.messages"],
                        **s.settings},
-            "workload": load, "machine": facts.machine(self.folder), "versions": facts.versions(), "crashes": self.crashes,
+            "started": self.started, "workload": load, "machine": facts.machine(self.folder), "versions": facts.versions(), "crashes": self.crashes,
             "not_covered": _not_covered(s), "spec": dataclasses.asdict(s) | {"plan_text": "see plan.yaml"},
         }
         (self.folder / "trial.json").write_text(json.dumps(document, indent=2) + "\n")
@@ -162,7 +163,7 @@ class Trial:
         began = time.monotonic()
         while (now := time.monotonic() - began) < self.spec.time_s:
             self._tick()
-            self.terminal.live("drive", f"{clock(now)}  {self.live.line(now)}", self.live.below(now))
+            self.terminal.live("drive", f"{clock(now)}  {self.live.line(began + now)}", self.live.below(began + now))
             time.sleep(TICK_S)
         self._drove = time.monotonic() - began
         average = self.live.total("ok") / max(0.1, self._drove)

@@ -64,7 +64,7 @@ def test_the_page_names_the_verdict_and_every_guarantee(run):
     for row in verdict["properties"]:
         assert row["name"] in page
     for violation in verdict["violations"]:
-        assert violation["title"] in page
+        assert model.sentence_case(violation["title"]) in page
     assert page.count('class="spacetime"') == len(verdict["violations"])
 
 
