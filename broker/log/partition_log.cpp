@@ -69,10 +69,13 @@ Status PartitionLog::roll(Offset base, WallMs now) {
   }
   old.seal();
   // A recovery point on disk may lie above this segment although its bytes are not synced: a truncation lowered
-  // flushed_end after the checkpoint was written. Recovery would then not walk it, so it has to be safe at once.
-  if (base <= recovery_point_max_ && old.flushed_size != old.size()) {
+  // flushed_end after the checkpoint was written. Recovery would then not walk it, so it has to be safe at once, name
+  // and bytes.
+  if (base <= recovery_point_max_ && (old.flushed_size != old.size() || old.created_unflushed)) {
     if (auto synced = old.file()->sync(); !synced) return fail_log(synced.error());
+    if (auto synced = disk_.sync_directory(dir_); !synced) return fail_log(synced.error());
     old.flushed_size = old.size();
+    old.created_unflushed = false;
   }
   auto created = Segment::create(disk_, dir_, base, now, config_.preallocate ? config_.segment_bytes : 0);
   if (!created) return fail_log(created.error());

@@ -110,6 +110,11 @@ Status PartitionLog::truncate_fully_and_start_at(Offset offset, WallMs now) {
 }
 
 Status PartitionLog::delete_segments_below(Offset offset) {
+  if (segments_.size() == 1 || std::next(segments_.begin())->first > offset) return {};
+  // The names of what stays come first: a crash must not find the old head gone and the next segment not yet there.
+  if (directory_dirty_ || flush_outstanding_) {
+    if (auto synced = disk_.sync_directory(dir_); !synced) return fail_log(synced.error());
+  }
   while (segments_.size() > 1 && std::next(segments_.begin())->first <= offset) {
     if (auto removed = remove_segment(segments_.begin()->first); !removed) return fail_log(removed.error());
   }
