@@ -16,6 +16,9 @@ COLUMN = 128
 BREAK_AFTER = 2 * SECOND
 
 
+_FUNCTIONS = {"audit_end": "read up to", "audit_start": "log starts at", "list_end": "ends at", "poll": "poll"}
+
+
 @dataclass
 class Step:
     t: int
@@ -86,10 +89,12 @@ def _operations(run: Run, violation: dict) -> list[Step]:
         aged = f" e{epoch}" if epoch is not None and epoch >= 0 and not asked else ""
         function = o.get("function", "")
         if asked:
-            steps.append(Step(o["time_ns"], "arrow", client, broker, f"{function} {number(value)}"))
+            steps.append(Step(o["time_ns"], "arrow", client, broker, f"{function} {number(value)}".removesuffix(" –")))
         elif function == "send":
-            said = {"ok": f"ok: {where}{aged}", "fail": f"refused {o.get('error') or ''}", "info": f"unknown {o.get('error') or ''}"}
+            said = {"ok": f"{number(value)} at {where}{aged}", "fail": f"refused {o.get('error') or ''}", "info": f"unknown {o.get('error') or ''}"}
             steps.append(Step(o["time_ns"], "arrow", broker, client, said.get(o.get("type"), ""), o.get("type", "")))
+        elif value is None:
+            steps.append(Step(o["time_ns"], "arrow", broker, client, f"{_FUNCTIONS.get(function, function)} {where}{aged}", "read"))
         else:
             steps.append(Step(o["time_ns"], "arrow", broker, client, f"{where}: {number(value)}{aged}", "read"))
     return steps
@@ -130,9 +135,8 @@ def _faults(run: Run, violation: dict) -> list[Step]:
 def _lanes(steps: list[Step]) -> list[str]:
     names = {s.lane for s in steps} | {s.to for s in steps if s.to}
     brokers = sorted((n for n in names if n[0] == "n" and n[1:].isdigit()), key=lambda n: int(n[1:]))
-    rest = sorted(names - set(brokers) - {"auditor", "cluster"})
-    tail = [n for n in ("cluster", "auditor") if n in names]
-    return rest + brokers + tail
+    tail = sorted((n for n in names if n == "cluster" or n.endswith("auditor")), key=lambda n: n != "cluster")
+    return sorted(names - set(brokers) - set(tail)) + brokers + tail
 
 
 def _columns(x: dict, height: int) -> str:

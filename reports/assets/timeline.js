@@ -91,20 +91,43 @@ const Timeline = (() => {
     }
     chrome.append(svgElement("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
     chrome.append(svgElement("text", { x: right, y: bottom + 33, "text-anchor": "end" }, "time since the start, minutes:seconds"));
-    flags.forEach((flag, i) => drawFlag(body, chrome, flag, i, bottom));
+    for (const [from, to] of unionOf(flags)) {
+      body.prepend(svgElement("rect", { class: "window", x: x(from), width: Math.max(2, x(to) - x(from)), y: 22, height: bottom - 22 }));
+    }
+    for (const group of flagGroups()) drawFlag(chrome, group);
   }
 
-  function drawFlag(body, chrome, flag, index, bottom) {
-    if (!flag.from_ns) return;
-    const { x, left, right } = frame, middle = x((flag.from_ns + (flag.to_ns || flag.from_ns)) / 2);
-    body.prepend(svgElement("rect", { class: "window", x: x(flag.from_ns), width: Math.max(2, x(flag.to_ns || flag.from_ns) - x(flag.from_ns)), y: 22, height: bottom - 22 }));
-    if (middle < left || middle > right) return;
-    chrome.append(svgElement("line", { class: "flagline", x1: middle, x2: middle, y1: 20, y2: 30 }));
-    const box = svgElement("g", { class: "violation-flag", tabindex: 0, role: "link", "aria-label": `Violation ${index + 1}: ${flag.title}` });
-    box.append(svgElement("rect", { class: "flagbox", x: middle - 9, y: 3, width: 18, height: 18, rx: 3 }));
-    box.append(svgElement("text", { class: "on", x: middle, y: 16, "text-anchor": "middle", style: "pointer-events:none;fill:var(--panel)" }, index + 1));
-    box.addEventListener("click", () => { location.hash = `violation-${index + 1}`; });
-    box.addEventListener("keydown", (e) => { if (e.key === "Enter") location.hash = `violation-${index + 1}`; });
+  // Violations often share a moment: their windows are drawn once.
+  function unionOf(list) {
+    const out = [];
+    for (const flag of list.filter((f) => f.from_ns).sort((a, b) => a.from_ns - b.from_ns)) {
+      const last = out[out.length - 1], to = flag.to_ns || flag.from_ns;
+      if (last && flag.from_ns <= last[1]) last[1] = Math.max(last[1], to); else out.push([flag.from_ns, to]);
+    }
+    return out;
+  }
+
+  // Flags that would cover each other share one: { first, last, at }.
+  function flagGroups() {
+    const groups = [];
+    flags.forEach((flag, index) => {
+      if (!flag.from_ns) return;
+      const at = frame.x((flag.from_ns + (flag.to_ns || flag.from_ns)) / 2), near = groups.find((g) => Math.abs(g.at - at) < 30);
+      if (near) near.members.push(index); else if (at >= frame.left && at <= frame.right) groups.push({ at, members: [index] });
+    });
+    return groups;
+  }
+
+  function drawFlag(chrome, group) {
+    const [index] = group.members, many = group.members.length > 1;
+    const text = many ? `${index + 1} +${group.members.length - 1}` : String(index + 1), wide = many ? 16 + text.length * 5 : 18;
+    chrome.append(svgElement("line", { class: "flagline", x1: group.at, x2: group.at, y1: 20, y2: 30 }));
+    const box = svgElement("g", { class: "violation-flag", tabindex: 0, role: "link", "aria-label": `Violation ${index + 1}: ${flags[index].title}` });
+    box.append(svgElement("rect", { class: "flagbox", x: group.at - wide / 2, y: 3, width: wide, height: 18, rx: 3 }));
+    box.append(svgElement("text", { class: "on", x: group.at, y: 16, "text-anchor": "middle", style: "pointer-events:none;fill:var(--panel)" }, text));
+    const follow = () => { location.hash = `violation-${index + 1}`; };
+    box.addEventListener("click", follow);
+    box.addEventListener("keydown", (e) => { if (e.key === "Enter") follow(); });
     chrome.append(box);
   }
 

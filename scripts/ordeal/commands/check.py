@@ -32,7 +32,7 @@ def main(arguments, terminal) -> int:
     if arguments.json:
         print(json.dumps({"exit": code, "verdict": found}))
     terminal.phase("check", verdict.checked_line(found))
-    verdict.show(terminal, folder, found, f"./ordeal check {paths.shown(folder)}")
+    verdict.show(terminal, folder, found, "./ordeal check " + paths.shown(folder) + (f" --promise {arguments.promise}" if arguments.promise else ""))
     return code
 
 

@@ -12,6 +12,7 @@ import time
 import pytest
 from harness import ROOT, environment, events, kill, command, ordeal, processes_of, row, start, told, until, until_driving, verdict
 
+from ordeal import paths
 from ordeal.options import plan_names
 
 NOBODY = pwd.getpwnam("nobody")
@@ -142,7 +143,7 @@ def _fill(folder) -> None:
 def test_without_root_the_same_trial_runs_in_a_user_namespace(tmp_path):
     """Drops to nobody; the binaries are copied to where nobody may read them."""
     home = tmp_path / "home"
-    shutil.copytree(ROOT / "build" / "dev" / "bin", home / "bin")
+    shutil.copytree(paths.binary("ordeal-broker").parent, home / "bin")
     shutil.copytree(ROOT / "scripts" / "ordeal", home / "scripts" / "ordeal", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "reports", home / "reports", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "faults" / "plan" / "plans", home / "faults" / "plan" / "plans")
