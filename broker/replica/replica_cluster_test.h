@@ -111,14 +111,10 @@ class TestController {
     controller_.replay(records, controller_.next_index());
     image_ = std::make_shared<const meta::ClusterImage>(controller_.image());
   }
-  void move_leader(const std::string& topic, PartitionId partition, NodeId to) {
-    meta::MetadataBatch batch;
-    auto& change = *batch.add_records()->mutable_partition_change();
-    const Uuid id = image_->topic(topic)->id;
-    change.set_topic_id(std::string(id.bytes.begin(), id.bytes.end()));
-    change.set_partition(partition);
-    change.set_leader(to);
-    apply(batch);
+  // Elections and ISRs that a real cluster would come to by a longer way.
+  void move_leader(const std::string& topic, PartitionId partition, NodeId to) { change(topic, partition, {}, to); }
+  void set_isr(const std::string& topic, PartitionId partition, std::vector<NodeId> isr, NodeId leader) {
+    change(topic, partition, std::move(isr), leader);
   }
 
  private:
@@ -128,6 +124,16 @@ class TestController {
     config.session_timeout = 1000h;
     config.auto_leader_rebalance = false;
     return config;
+  }
+  void change(const std::string& topic, PartitionId partition, std::vector<NodeId> isr, NodeId leader) {
+    const meta::TopicPtr known = image_->topic(topic);
+    meta::MetadataBatch batch;
+    auto& record = *batch.add_records()->mutable_partition_change();
+    record.set_topic_id(std::string(known->id.bytes.begin(), known->id.bytes.end()));
+    record.set_partition(partition);
+    for (const NodeId member : isr) record.mutable_isr()->add_nodes(member);
+    if (leader != known->partition(partition)->leader) record.set_leader(leader);
+    apply(batch);
   }
   meta::Controller controller_;
   meta::ImagePtr image_ = std::make_shared<const meta::ClusterImage>();

@@ -149,15 +149,7 @@ TEST_CASE("A1 switched on: two fast leader kills lose an acknowledged record; wi
     c.cut(2, 3);  // before 3 fetches again
     c.run_for(20ms);
     c.kill(2, false);
-    c.controller.apply([&] {
-      meta::MetadataBatch batch;
-      auto& change = *batch.add_records()->mutable_partition_change();
-      const Uuid id = c.controller.image()->topic("t")->id;
-      change.set_topic_id(std::string(id.bytes.begin(), id.bytes.end()));
-      change.mutable_isr()->add_nodes(3);
-      change.set_leader(3);
-      return batch;
-    }());
+    c.controller.set_isr("t", 0, {3}, 3);
     REQUIRE(c.run_until([&] { return c.status(3).leading; }));
     if (c.switches.ran(Bug::repl_truncate_to_hw) > 0) {
       CHECK(broken);
@@ -166,6 +158,61 @@ TEST_CASE("A1 switched on: two fast leader kills lose an acknowledged record; wi
       CHECK(contains(c.values(3), "acked"));
       CHECK_FALSE(broken);
     }
+  }
+}
+
+TEST_CASE("A16: a new leader that cannot know the end says so, and with the switch on tells an older one") {
+  for (const bool broken : {false, true}) {
+    Cluster c({.seed = 39, .bugs = broken ? std::vector<Bug>{Bug::repl_list_offsets_before_leso} : std::vector<Bug>{}});
+    c.start_all();
+    c.create_topic("t", {1, 2, 3});
+    c.run_for(1s);
+    CHECK(c.produce(1, "acked").error == ErrorCode::none);
+    CHECK(c.list_offset(1, wire::kLatestTimestamp).offset == 1);
+    c.kill(1, false);
+    c.cut(2, 3);
+    c.controller.fence(1, c.world.now());
+    REQUIRE(c.run_until([&] { return c.status(2).leading; }));
+    const ListOffsetsResult told = c.list_offset(2, wire::kLatestTimestamp);
+    if (broken) {
+      CHECK(told.error == ErrorCode::none);
+      CHECK(told.offset == 0);
+      CHECK(c.switches.ran(Bug::repl_list_offsets_before_leso) == 1);
+    } else {
+      CHECK(told.error == ErrorCode::offset_not_available);
+      c.heal(2, 3);
+      REQUIRE(c.run_until([&] { return c.status(2).high_watermark == 1; }));
+      CHECK(c.list_offset(2, wire::kLatestTimestamp).offset == 1);
+    }
+  }
+}
+
+TEST_CASE("A8: a replica that lacks acknowledged records is not admitted by a leader that has not caught up itself") {
+  for (const bool broken : {false, true}) {
+    Cluster c(
+        {.seed = 39, .lag = 1s, .bugs = broken ? std::vector<Bug>{Bug::isr_expand_at_hw_only} : std::vector<Bug>{}});
+    c.start_all();
+    c.create_topic("t", {1, 2, 3});
+    for (int i = 0; i < 3; ++i) CHECK(c.produce(1, fmt::format("a{}", i)).error == ErrorCode::none);
+    c.cut(1, 3);
+    c.cut(2, 3);
+    c.run_for(600ms);  // nodes 2 and 3 know all that is committed so far
+    c.controller.set_isr("t", 0, {1, 2}, 1);
+    REQUIRE(c.run_until([&] { return c.status(1).isr.size() == 2; }));
+    CHECK(c.produce(1, "acked").error == ErrorCode::none);
+    c.cut(1, 2);  // before node 2 hears that this one is too; node 1 stays in the ISR, silent
+    c.controller.move_leader("t", 0, 2);
+    REQUIRE(c.run_until([&] { return c.status(2).leading; }));
+    const Offset knows = c.status(2).high_watermark;
+    CHECK(knows < c.status(2).log_end);
+    const Offset has = c.status(3).log_end;
+    CHECK(has >= knows);
+    CHECK(has < c.status(2).log_end);
+    c.heal(2, 3);
+    c.run_for(300ms);
+    CHECK(c.isr() == std::vector<NodeId>{1, 2, 3});  // in the end it may join, with everything
+    CHECK(contains(c.values(3), "acked"));
+    CHECK((c.switches.ran(Bug::isr_expand_at_hw_only) > 0) == broken);
   }
 }
 
