@@ -1,3 +1,4 @@
+// The order of starting and stopping is the contract here (broker.h); everything else is wiring.
 #include "broker/server/broker.h"
 
 #include <fmt/format.h>

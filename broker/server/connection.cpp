@@ -1,3 +1,5 @@
+// Three kinds of task a connection: one that reads and starts requests, one a request, one that writes replies. They
+// meet in `slots_`, all on the node's run queue; connection.h has the rules they keep.
 #include "broker/server/connection.h"
 
 #include <fmt/format.h>

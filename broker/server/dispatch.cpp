@@ -1,3 +1,4 @@
+// The table from API key to handler, and the decode-handle-encode frame around each.
 #include "broker/server/dispatch.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Blocks are fetched one at a time; whoever waits meanwhile takes from the block that arrives.
 #include "broker/server/producer_ids.h"
 
 #include <fmt/format.h>

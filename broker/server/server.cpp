@@ -1,3 +1,4 @@
+// Accepting, counting and closing connections.
 #include "broker/server/server.h"
 
 #include "broker/base/check.h"
