@@ -221,7 +221,7 @@ env::Task<Status> Broker::wait_registered() {
     const meta::ImagePtr image = node_->image();
     const meta::BrokerImage* self = image->broker(config_.node_id);
     if (self != nullptr && node_->broker_epoch() >= 0 && self->epoch == node_->broker_epoch()) co_return Status{};
-    const bool changed = co_await node_->image_changed().wait(env_.scheduler.now() + 50ms);
+    const bool changed = co_await node_->image_changed().wait(env_.scheduler.now() + 10ms);
     (void)changed;
   }
   co_return fail(Errc::closed, "stopping");
