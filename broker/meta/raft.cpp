@@ -105,7 +105,9 @@ void Raft::peer_lost(NodeId peer, Instant now) {
   }
   if (role_ != Role::follower || peer != leader_) return;
   lease_ended_ = true;
-  const Instant soon = now + Duration(random_.between(0, config_.election_timeout.count() / 4));
+  // Long enough for a live leader to connect again and speak.
+  const std::int64_t wait = config_.election_timeout.count() / 4;
+  const Instant soon = now + Duration(random_.between(wait, 2 * wait));
   election_deadline_ = std::min(election_deadline_, soon);
 }
 

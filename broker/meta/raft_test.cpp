@@ -302,14 +302,15 @@ TEST_CASE("a lost connection to the leader shortens the wait, and a message from
   const Instant died = cluster.now;
   for (const NodeId id : cluster.voters())
     if (id != leader) cluster.at(id).peer_lost(leader, cluster.now);
-  cluster.pass(250ms);
+  cluster.pass(290ms);
   CHECK(cluster.leader() != kNoNode);
   CHECK(cluster.now - died < 300ms);
 
   Raft raft = lone_follower(2, restored(3, {3}));
   raft.receive(message(1, 2, 3, AppendRequest{1, 3, 0, {}}), Instant{});
   raft.peer_lost(1, Instant{10ms});
-  CHECK(raft.next_deadline() <= Instant{85ms});
+  CHECK(raft.next_deadline() >= Instant{85ms});
+  CHECK(raft.next_deadline() <= Instant{160ms});
   raft.receive(message(1, 2, 3, AppendRequest{1, 3, 0, {}}), Instant{20ms});
   CHECK(raft.next_deadline() >= Instant{320ms});
   CHECK(raft.role() == Role::follower);

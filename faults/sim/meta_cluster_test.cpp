@@ -202,7 +202,7 @@ TEST_CASE("after a kill every partition has a live leader within a second, whoev
         },
         10s));
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(cluster.world.now() - killed).count();
-    MESSAGE("seed ", seed, (seed % 2 == 0 ? " controller" : " broker"), " killed: leaders moved after ", took, " ms");
+    MESSAGE("seed ", seed, std::string(seed % 2 == 0 ? ": controller" : ": broker"), " killed: leaders moved after ", took, " ms");
     CHECK(took < 1000);
     cluster.world.start(victim);
     REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3); }, 5s));
