@@ -80,7 +80,7 @@ class Judge {
     verdict_.counts.partitions = index_.partitions.size();
     verdict_.counts.partitions_drained =
         static_cast<std::uint64_t>(std::ranges::count_if(index_.partitions, &Partition::drained));
-    verdict_.counts.faults_acted = evidence_.acted();
+    verdict_.counts.faults_acted = evidence_.counted();
     weak_settings();
     properties();
     missing_evidence();
@@ -274,13 +274,13 @@ class Judge {
   void required_faults() {
     for (const std::string& id : context_.required_faults) {
       const auto fault = std::ranges::find(evidence_.faults(), id, &FaultSpan::id);
-      if (fault != evidence_.faults().end() && fault->acted()) continue;
+      if (fault != evidence_.faults().end() && fault->counts()) continue;
       unknown(
           fmt::format("the required fault {} {}", id,
                       fault == evidence_.faults().end() ? "was never tried" : "did not act (" + fault->status + ")"));
     }
-    if (evidence_.acted() < context_.min_faults)
-      unknown(fmt::format("{} of at least {} faults acted", evidence_.acted(), context_.min_faults));
+    if (evidence_.counted() < context_.min_faults)
+      unknown(fmt::format("{} of at least {} faults acted", evidence_.counted(), context_.min_faults));
   }
 
   void outcome() {
@@ -337,6 +337,10 @@ Result<Verdict> check(const history::History& history, const Context& given, con
     return fail(Errc::invalid_argument,
                 fmt::format("no promise set \"{}\"; there are: {}", context.promise_set, known));
   }
+  for (const history::FileView& file : history.files)
+    if (!context.run_id.empty() && file.header.run_id != context.run_id)
+      return fail(Errc::corrupt, fmt::format("{} is of run \"{}\", the trial is \"{}\"", file.name, file.header.run_id,
+                                             context.run_id));
   std::vector<std::string> notes;
   auto settings = effective_settings(history, context, notes);
   if (!settings) return fail(settings.error());

@@ -59,6 +59,7 @@ struct Context {
   std::string promise_set = "declared";
   Settings settings;
   std::vector<FaultEvent> faults;  // any order
+  bool faults_known = true;        // false: nobody recorded faults, so anything may have happened
   std::vector<TraceEvent> traces;  // any order
   std::uint64_t min_faults = 0;
   std::vector<std::string> required_faults;
@@ -83,6 +84,7 @@ struct Operation {
   Offset offset = kNoOffset;
   std::uint64_t value = history::kNoValue;
   LeaderEpoch leader_epoch = kNoEpoch;
+  std::int32_t error_code = 0;
   std::string error;  // "REQUEST_TIMED_OUT: ..." for fail and info; a foreign payload's reason for reads
 };
 

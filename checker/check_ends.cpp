@@ -1,10 +1,11 @@
 // end-offset-regression: ListOffsets(latest) answered less than was already known, by a leader that must have known.
 //
 // What is known: earlier answers (end, epoch of the answering leader), and under acks=all acknowledged records (offset
-// + 1, the epoch their batch carries in the audited log). An answer invoked after such a fact was returned, from a
-// leader of the same or a higher epoch, may not be lower: that leader's epoch began with the record in its log, and it
-// must not serve an end below its epoch's start (KIP-207). From an older or unknown epoch it is a stale read, and
-// legal.
+// + 1). An answer invoked after such a fact was returned, from a leader of the same or a higher epoch, may not be
+// lower. For an acknowledgement "higher" is strict: it may have come from a later leader than the one that appended the
+// batch, and the appending one, deposed, need never learn that its record was committed. A leader of a higher epoch
+// than the batch's began with the record in its log and must not serve an end below its epoch's start (KIP-207). From
+// an older or unknown epoch a lower end is a stale read, and legal.
 #include <algorithm>
 #include <map>
 
@@ -68,7 +69,9 @@ void add_acks(const Index& index, const Partition& partition, std::int64_t lowes
     history::Record epoch_of;
     epoch_of.packed = packed;
     const Send& send = index.sends[value];
-    events.push_back({send.end_ns, epoch_of.leader_epoch(), {send.offset + 1, send.end_ns, value, {}}});
+    const LeaderEpoch appended = epoch_of.leader_epoch();
+    const LeaderEpoch binds_from = appended == kNoEpoch ? kNoEpoch : appended + 1;
+    events.push_back({send.end_ns, binds_from, {send.offset + 1, send.end_ns, value, {}}});
   }
 }
 

@@ -489,6 +489,21 @@ TEST_CASE("a broker that jumps far ahead costs no memory and is judged") {
   expect_pass(s.judge());
 }
 
+TEST_CASE("a history of another run than the trial's is refused") {
+  Context context;
+  context.run_id = "another";
+  CHECK(check(Script().send(0, 0).history(), context).error().code == Errc::corrupt);
+}
+
+TEST_CASE("without a record of faults acks=1 is given the benefit of the doubt, acks=all is not") {
+  Context context;
+  context.faults_known = false;
+  CHECK(Script().send(0, 0).send(1, 1).audit({{0, 0}}, 2).judge(context).outcome == Outcome::fail);
+  context.settings.acks = Acks::leader;
+  const Verdict verdict = Script().send(0, 0).send(1, 1).audit({{0, 0}}, 2).judge(context);
+  CHECK(verdict.find("lost-write")->status == Standing::allowed);
+}
+
 TEST_CASE("a dropped trace matters only where promises depend on it") {
   Context context;
   context.traces = {{5, 1, "trace.dropped", {{"count", 3}}}};

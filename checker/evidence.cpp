@@ -46,10 +46,16 @@ void apply(const FaultEvent& event, FaultSpan& span) {
     const auto verified = event.body.find("verified");
     span.verified = verified != event.body.end() && verified->is_boolean() && verified->get<bool>();
     span.status = span.verified ? "acted" : "failed";
+    span.took_hold = span.verified;
   } else if (event.event == "fault.missed") {
-    if (!span.acted()) span.status = "missed";
+    span.status = "missed";
+    const auto acted = event.body.find("acted");
+    if (acted != event.body.end() && acted->is_boolean() && acted->get<bool>() && !span.took_hold) {
+      span.took_hold = true;
+      span.begin_ns = event.t_ns;
+    }
   } else if (event.event == "fault.failed") {
-    if (!span.acted()) span.status = "failed";
+    span.status = "failed";
   } else if (event.event == "fault.heal") {
     span.heal_ns = event.t_ns;
   } else if (event.event == "fault.converged") {
@@ -155,6 +161,7 @@ std::map<TopicPartition, PartitionStory> partition_stories(const std::vector<Tra
 Evidence::Evidence(const Context& context, std::uint64_t t0_ns)
     : settings_(setting_facts(context.settings)),
       unclean_permitted_(context.settings.unclean),
+      anything_possible_(!context.faults_known),
       t0_ns_(t0_ns),
       faults_(fault_spans(context.faults)),
       stories_(partition_stories(context.traces)) {
@@ -162,6 +169,7 @@ Evidence::Evidence(const Context& context, std::uint64_t t0_ns)
   static const std::set<std::string> kDamage{"node.amnesia", "node.rollback", "disk.wipe",
                                              "disk.bitflip", "disk.torn",     "disk.fsync_lie"};
   for (const FaultSpan& fault : faults_) {
+    anything_possible_ |= fault.status == "failed";  // undone, but perhaps not before it did something
     if (!fault.acted()) continue;
     if (kPower.contains(fault.kind)) lost_power_.insert(fault.nodes.begin(), fault.nodes.end());
     if (kDamage.contains(fault.kind)) damaged_.insert(fault.nodes.begin(), fault.nodes.end());
@@ -172,6 +180,10 @@ Evidence::Evidence(const Context& context, std::uint64_t t0_ns)
 
 std::uint64_t Evidence::acted() const {
   return static_cast<std::uint64_t>(std::ranges::count_if(faults_, &FaultSpan::acted));
+}
+
+std::uint64_t Evidence::counted() const {
+  return static_cast<std::uint64_t>(std::ranges::count_if(faults_, &FaultSpan::counts));
 }
 
 // True if at some time the in-sync replicas were all among `nodes`; unknown replicas count as if.
@@ -197,7 +209,8 @@ bool Evidence::unclean_election(const PartitionStory& story) const {
 
 Facts Evidence::facts(const TopicPartition& partition) const {
   const auto yes = [](bool is) { return is ? "yes" : "no"; };
-  bool moved = acted() > 0;
+  const bool troubled = acted() > 0 || anything_possible_;
+  bool moved = troubled;
   bool changed = moved;
   bool unclean = unclean_permitted_ && moved;  // without a trace an election may have been unclean
   if (const auto story = stories_.find(partition); story != stories_.end() && !story->second.reigns.empty()) {
@@ -210,10 +223,10 @@ Facts Evidence::facts(const TopicPartition& partition) const {
       changed = changed || reigns[i].leader != reigns[i - 1].leader;
     }
     unclean = unclean_permitted_ && unclean_election(story->second);
-    if (dropped_ > 0 && acted() > 0) moved = changed = true;
+    if (dropped_ > 0 && troubled) moved = changed = true;
   }
   Facts facts = settings_;
-  facts["fault_acted"] = yes(acted() > 0);
+  facts["fault_acted"] = yes(troubled);
   facts["leader_moved"] = yes(moved);
   facts["leader_changed"] = yes(changed);
   facts["unclean_election"] = yes(unclean);

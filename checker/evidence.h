@@ -21,11 +21,14 @@ struct FaultSpan {
   std::set<std::int32_t> nodes;  // the targets that are brokers
   std::string planned, resolved, evidence;
   std::string status = "planned";  // planned, acted, missed, failed
-  bool verified = false;
+  bool verified = false;           // its begin was proved
+  bool took_hold = false;          // something happened to the cluster, even if not where the plan wanted it
   std::uint64_t begin_ns = 0;
   std::uint64_t heal_ns = 0;  // 0: never healed
   std::uint64_t converged_ns = 0;
-  bool acted() const { return status == "acted"; }
+  bool acted() const { return took_hold; }
+  // Whether it counts for min_faults and required faults: on target, begin and heal proved.
+  bool counts() const { return status == "acted"; }
   bool overlaps(std::uint64_t from, std::uint64_t to) const {
     return acted() && begin_ns <= to && (heal_ns == 0 || heal_ns >= from);
   }
@@ -64,7 +67,8 @@ class Evidence {
   // Setting facts and what happened to this partition.
   Facts facts(const TopicPartition& partition) const;
   const std::vector<FaultSpan>& faults() const { return faults_; }
-  std::uint64_t acted() const;
+  std::uint64_t acted() const;    // faults that did something
+  std::uint64_t counted() const;  // of these, the ones that count for min_faults
   const std::map<TopicPartition, PartitionStory>& stories() const { return stories_; }
   std::uint64_t dropped_trace_events() const { return dropped_; }
 
@@ -74,6 +78,7 @@ class Evidence {
 
   Facts settings_;
   bool unclean_permitted_ = false;
+  bool anything_possible_ = false;  // faults may have acted that nobody recorded or proved
   std::uint64_t t0_ns_ = 0;
   std::vector<FaultSpan> faults_;
   std::map<TopicPartition, PartitionStory> stories_;

@@ -139,6 +139,7 @@ Result<history::History> load(const Arguments& arguments) {
 
 Result<Context> context_of(const Arguments& arguments) {
   Context context;
+  context.faults_known = false;
   const std::string& first = arguments.inputs.front();
   // A folder of history files alone is no trial; one with a history/ below it is, and must have its trial.json.
   if (std::filesystem::is_directory(first) && std::filesystem::exists(first + "/history")) {

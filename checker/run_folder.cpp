@@ -1,5 +1,7 @@
 #include "checker/run_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>

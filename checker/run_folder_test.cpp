@@ -98,6 +98,19 @@ TEST_CASE("fault spans: acted only when begun and verified") {
   CHECK(faults_in_words(spans) == "1 fault (1 kill)");
 }
 
+TEST_CASE("fault spans: what missed its target or could not be healed acted, and counts for nothing") {
+  const auto spans =
+      fault_spans({begin(10, "f1", "proc.kill", {"n2"}), fault(11, "fault.missed", "f1", {{"acted", true}}),
+                   begin(20, "f2", "net.partition", {"n1"}), fault(30, "fault.failed", "f2", {{"phase", "heal"}}),
+                   fault(40, "fault.missed", "f3", {{"kind", "proc.kill"}, {"acted", false}})});
+  REQUIRE(spans.size() == 3);
+  CHECK(spans[0].acted());
+  CHECK_FALSE(spans[0].counts());
+  CHECK(spans[1].acted());
+  CHECK_FALSE(spans[1].counts());
+  CHECK_FALSE(spans[2].acted());
+}
+
 TEST_CASE("node names") {
   CHECK(node_named("n2") == 2);
   CHECK(node_named("3") == 3);

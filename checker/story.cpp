@@ -1,5 +1,7 @@
 #include "checker/story.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace ordeal::checker {
@@ -384,7 +386,11 @@ class Teller {
                         event.body.value("partition", PartitionId{-1}) != name_.partition))
         continue;
       const bool role = event.kind.starts_with("broker.") || event.kind.starts_with("controller.");
-      if (partition || role) out_.trace.push_back(event.body);
+      if (!partition && !role) continue;
+      nlohmann::json& shown = out_.trace.emplace_back(event.body);
+      shown["t"] = event.t_ns;
+      shown["n"] = event.node;
+      shown["k"] = event.kind;
     }
   }
 

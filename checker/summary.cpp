@@ -1,5 +1,7 @@
 // The block that ends a trial in the terminal: the word, the sentence, the numbers that matter.
 #include "checker/check.h"
+
+#include <fmt/format.h>
 #include "checker/story.h"
 
 namespace ordeal::checker {

@@ -9,6 +9,8 @@ using history::Function;
 using history::Type;
 using Ops = std::vector<Operation>;
 
+constexpr std::int32_t kOutOfOrderSequence = 45;  // Kafka's code
+
 bool seen(const Operation& op) { return op.function == Function::read || op.function == Function::audit; }
 bool is_send(const Operation& op, Type type) { return op.function == Function::send && op.type == type; }
 bool same_place(const Operation& a, const Operation& b) { return a.where == b.where && a.offset == b.offset; }
@@ -75,8 +77,8 @@ bool duplicated(const Ops& ops) {
   return any_pair(ops, [](const Operation& a, const Operation& b) {
     const bool copies = seen(a) && seen(b) && a.where == b.where && a.value == b.value && a.offset != b.offset;
     const bool refused = a.function == Function::send && (a.type == Type::info || a.type == Type::fail) &&
-                         a.error.starts_with("OUT_OF_ORDER_SEQUENCE") && b.function == Function::audit &&
-                         b.value == a.value && b.where == a.where;
+                         (a.error_code == kOutOfOrderSequence || a.error.starts_with("OUT_OF_ORDER_SEQUENCE")) &&
+                         b.function == Function::audit && b.value == a.value && b.where == a.where;
     return copies || refused;
   });
 }
@@ -94,8 +96,9 @@ bool end_regressed(const Ops& ops, bool stale_too) {
         return fact.offset > answer.offset && (stale_too || proven(fact.leader_epoch));
       if (fact.function != Function::send || fact.offset < answer.offset) return false;
       return stale_too || any(ops, [&](const Operation& audit) {
+               // Strictly higher: a later leader than the appending one may have acknowledged the record.
                return audit.function == Function::audit && same_place(audit, fact) && audit.value == fact.value &&
-                      proven(audit.leader_epoch);
+                      audit.leader_epoch >= 0 && audit.leader_epoch < answer.leader_epoch;
              });
     });
   });

@@ -1,5 +1,7 @@
 #include "checker/witness.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -81,6 +83,7 @@ Operation operation_at(const Index& index, const RecordRef& ref) {
   if (r.detail == 0) return op;
   if (const auto error = file.side.errors.find(r.detail); error != file.side.errors.end()) {
     op.error = error->second.class_name;
+    op.error_code = error->second.code;
     if (!error->second.text.empty()) op.error += ": " + error->second.text;
   } else if (const auto foreign = file.side.foreign.find(r.detail); foreign != file.side.foreign.end()) {
     op.error = fmt::format("{} ({} bytes)", foreign->second.reason, foreign->second.size);

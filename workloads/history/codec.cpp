@@ -1,6 +1,8 @@
 // Protobuf on one side, plain structs on the other: the only place of the history that knows both.
 #include "workloads/history/codec.h"
 
+#include <fmt/format.h>
+
 #include <limits>
 
 #include "workloads/history/history.pb.h"
