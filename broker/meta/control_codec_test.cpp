@@ -68,6 +68,14 @@ TEST_CASE("messages that make no sense are not decoded") {
   CHECK_FALSE(decode_raft(envelope));
 }
 
+TEST_CASE("names that are no UTF-8 reach the controller, which refuses them") {
+  Envelope envelope;
+  envelope.mutable_request()->mutable_create_topics()->add_topics()->set_name("\xff\xfe");
+  Envelope read;
+  REQUIRE(read.ParseFromString(encode_frame(envelope).substr(4)));
+  CHECK(read.request().create_topics().topics(0).name() == "\xff\xfe");
+}
+
 TEST_CASE("random bytes never crash the decoder") {
   Random random(3);
   for (int i = 0; i < 20000; ++i) {
