@@ -47,8 +47,9 @@ struct DecodedHeader {
 // Errc::corrupt for a damaged header. An unknown api or version is no error here: see DecodedHeader.
 Result<DecodedHeader> decode_request_header(const Slice& frame);
 
-// The whole message; bytes left over are an error. `version` must be one that api_of(T::kKey).supported has, else
-// Errc::unsupported. Errors name message, field path and byte: "FetchRequest.topics.partition at byte 31: needs 4 ...".
+// The whole message; bytes left over are an error, but in messages with kTrailingBytes. `version` must be one that
+// api_of(T::kKey).supported has, else Errc::unsupported. Errors name message, field path and byte:
+// "FetchRequest.topics.partition at byte 31: needs 4 ...".
 template <class T>
 Result<T> decode(const Slice& body, std::int16_t version);
 

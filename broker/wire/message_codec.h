@@ -127,9 +127,11 @@ class Decoder {
   template <class T>
   Status message(T& value) {
     structure(value);
-    if (reader_.ok() && reader_.remaining() != 0) {
-      blame("end");
-      reader_.fail(fmt::format("{} bytes left over", reader_.remaining()));
+    if constexpr (!requires { T::kTrailingBytes; }) {
+      if (reader_.ok() && reader_.remaining() != 0) {
+        blame("end");
+        reader_.fail(fmt::format("{} bytes left over", reader_.remaining()));
+      }
     }
     if (reader_.ok()) return {};
     return ordeal::fail(Errc::corrupt, fmt::format("{} version {} at byte {}: {}", failed_path_, version_,

@@ -17,6 +17,9 @@ struct MetadataResponse;
 struct MetadataRequest {
   static constexpr ApiKey kKey = ApiKey::metadata;
   static constexpr const char* kName = "MetadataRequest";
+  // librdkafka asks for all topics with a null array that keeps the four bytes reserved for its count, so three bytes
+  // too many end the request; Kafka ignores what follows a request's last field.
+  static constexpr bool kTrailingBytes = true;
   using Response = MetadataResponse;
 
   struct MetadataRequestTopic {
