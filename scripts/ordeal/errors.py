@@ -14,6 +14,14 @@ INTERRUPTED = 130
 VERDICT_CODES = {"pass": PASS, "fail": VIOLATION, "unknown": UNKNOWN}
 
 
+OUTCOME_WORDS = {PASS: "passed", VIOLATION: "failed", UNKNOWN: "unknown", HARNESS: "harness failed"}
+
+
+def worst(codes: list[int]) -> int:
+    """Of several outcomes: a violation outweighs everything, then a harness that failed, then unknown."""
+    return next((code for code in (VIOLATION, HARNESS, UNKNOWN) if code in codes), PASS)
+
+
 class OrdealError(Exception):
     """What went wrong, what to do about it, and the exit code that says whose fault it was."""
 

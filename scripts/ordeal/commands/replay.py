@@ -6,12 +6,10 @@ import json
 from ordeal import build, paths, runs
 from ordeal.cli import Parser
 from ordeal.commands import sim
-from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError, usage
+from ordeal.errors import HARNESS, VIOLATION, OrdealError, usage, worst
+from ordeal.errors import OUTCOME_WORDS as WORDS
 from ordeal.options import Spec
 from ordeal.trial import Trial
-
-WORDS = {PASS: "passed", VIOLATION: "failed", UNKNOWN: "unknown", HARNESS: "harness failed"}
-
 
 def parser() -> Parser:
     p = Parser("replay", "Run something again. A real trial gets the same plan, with the targets its roles resolved to; real time may differ, "
@@ -49,11 +47,6 @@ def main(arguments, terminal) -> int:
     if arguments.times > 1:
         terminal.line(f"failed {failed} of {len(outcomes)} times; next: ./ordeal report latest")
     return worst(outcomes)
-
-
-def worst(outcomes: list[int]) -> int:
-    """A violation outweighs everything, then a harness that failed, then unknown."""
-    return next((code for code in (VIOLATION, HARNESS, UNKNOWN) if code in outcomes), PASS)
 
 
 def load_spec(name: str) -> Spec:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ordeal import build, facts, options, paths, runs
 from ordeal.cli import Parser
-from ordeal.commands.replay import WORDS, worst
-from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError
+from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError, worst
+from ordeal.errors import OUTCOME_WORDS as WORDS
 from ordeal.terminal import count, seconds
 from ordeal.trial import Trial
 

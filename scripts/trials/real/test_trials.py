@@ -156,7 +156,7 @@ def test_without_root_the_same_trial_runs_in_a_user_namespace(tmp_path):
     env = environment(home / "runs", ORDEAL_BIN=str(home / "bin"), HOME=str(home), PYTHONDONTWRITEBYTECODE="1",
                       PYTHONPATH=f"{home / 'scripts'}:{home}:{_site_packages()}")
     words = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups", "/usr/bin/python3", *command()[1:], "run",
-             "--seed", "2", "--time", "12s", "--plan", "partitions"]
+             "--seed", "2", "--time", "25s", "--plan", "partitions"]
     done = subprocess.run(words, capture_output=True, text=True, env=env, cwd=home, timeout=200)
     assert done.returncode == 0, told(done)
     assert any(e["event"] == "fault.begin" and e.get("verified") for e in events(home / "runs"))

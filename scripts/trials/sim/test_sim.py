@@ -22,7 +22,7 @@ def test_a_seed_repeats_exactly_and_seeds_differ(tmp_path):
 def test_several_seeds_hold_under_mixed_faults(tmp_path):
     found = worlds(tmp_path, "--seeds", "4", "--first", "100", "--time", "60s", "--plan", "mixed")
     assert len(found) == 4
-    assert all(w["verdict"] == "pass" for w in found), found
+    assert all(w["outcome"] == "pass" for w in found), found
     assert sum(w["faults"] for w in found) >= 8
 
 
@@ -40,4 +40,4 @@ def test_a_bad_bug_name_is_bad_usage(tmp_path):
 
 @pytest.mark.slow
 def test_many_seeds_hold(tmp_path):
-    assert all(w["verdict"] == "pass" for w in worlds(tmp_path, "--seeds", "25", "--first", "1000", "--time", "60s"))
+    assert all(w["outcome"] == "pass" for w in worlds(tmp_path, "--seeds", "25", "--first", "1000", "--time", "60s"))
