@@ -70,8 +70,20 @@ class Run:
 
 def load(folder: Path) -> Run:
     folder = Path(folder)
-    return Run(folder=folder, verdict=_object(folder / "verdict.json"), aggregates=_object(folder / "aggregates.json", {}),
+    return Run(folder=folder, verdict=_worst_first(_object(folder / "verdict.json")), aggregates=_object(folder / "aggregates.json", {}),
                trial=_object(folder / "trial.json", {}), events=_lines(folder / "faults.jsonl"))
+
+
+def _worst_first(verdict: dict) -> dict:
+    """Broken promises before what was merely seen; the properties' references follow."""
+    ranks = {"violated": 0, "unknown": 1}
+    old = verdict.get("violations", [])
+    order = sorted(range(len(old)), key=lambda i: ranks.get(old[i].get("status"), 2))
+    verdict["violations"] = [old[i] for i in order]
+    for row in verdict.get("properties", []):
+        if row.get("first_violation") in order:
+            row["first_violation"] = order.index(row["first_violation"])
+    return verdict
 
 
 def _object(path: Path, default=None) -> dict:

@@ -20,6 +20,15 @@
     copy.textContent = "Copied";
   });
 
+  // The first story of each property stands open; the others are folded until somebody asks for one.
+  function openStory() {
+    const found = /^#violation-(\d+)$/.exec(location.hash);
+    if (!found) return;
+    const story = document.getElementById(found[0].slice(1));
+    if (story && story.tagName === "DETAILS") story.open = true;
+    Timeline.showViolation(Number(found[1]) - 1);
+  }
+
   for (const link of document.querySelectorAll("[data-violation]")) {
     link.addEventListener("click", () => {
       Timeline.showViolation(Number(link.dataset.violation));
@@ -27,8 +36,8 @@
     });
   }
   window.addEventListener("hashchange", () => {
-    const found = /^#violation-(\d+)$/.exec(location.hash);
-    if (found) Timeline.showViolation(Number(found[1]) - 1);
+    openStory();
   });
+  openStory();
   window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 })();

@@ -108,6 +108,17 @@ def test_a_run_that_ended_early_still_renders(tmp_path):
     assert "UNKNOWN" in (folder / "report.html").read_text()
 
 
+def test_broken_promises_come_before_what_is_allowed(tmp_path):
+    folder = make.write("fail", tmp_path)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    verdict["violations"][0]["status"] = "allowed"
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    run = model.load(folder)
+    assert [v["property"] for v in run.violations] == ["duplicate", "lost-write"]
+    first = {p["name"]: p["first_violation"] for p in run.properties if p["first_violation"] is not None}
+    assert first == {"duplicate": 0, "lost-write": 1}
+
+
 @pytest.mark.parametrize(("targets", "nodes"), [("n2", [2]), (["n1", "n3"], [1, 3]), ({"targets": ["n2"], "epoch": 5}, [2]),
                                                ("leader n2 and n1", [2, 1]), (["c1"], []), (None, [])])
 def test_nodes_are_found_in_every_form_of_target(targets, nodes):
