@@ -161,6 +161,8 @@ NodeState World::state(NodeId id) const {
   return asked.alive->scheduler.paused() ? NodeState::paused : NodeState::running;
 }
 
+bool World::started(NodeId id) const { return node(id).alive != nullptr && node(id).alive->process != nullptr; }
+
 std::uint64_t World::incarnation(NodeId id) const { return node(id).incarnation; }
 const std::string& World::host(NodeId id) const { return node(id).host; }
 std::optional<std::string> World::last_fatal(NodeId id) const { return node(id).last_fatal; }
@@ -196,6 +198,12 @@ env::Env& World::add_client(const std::string& host) {
   clients_.push_back(
       std::make_unique<Incarnation>(*this, -static_cast<NodeId>(number), host, *client_disks_.back(), number));
   return clients_.back()->context.env;
+}
+
+void World::drop_clients() {
+  ORDEAL_CHECK(loop_.running() == nullptr, "clients cannot be dropped inside a step");
+  for (auto& client : clients_) client->silence();
+  for (auto& client : clients_) client->destroy();
 }
 
 void World::cut(const std::string& a, const std::string& b, std::uint16_t port) {

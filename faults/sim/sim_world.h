@@ -77,12 +77,14 @@ class World {
   T& process(NodeId id) {  // the running incarnation's object; it exists once the node has taken its first step
     return *static_cast<T*>(process_of(id));
   }
+  bool started(NodeId id) const;  // whether process() exists: running, and the first step taken
   env::Env& env(NodeId id);  // of the running incarnation: to spawn a task inside the node
   SimDisk& disk(NodeId id);
   void set_wall_offset(NodeId id, Duration offset);  // also of later incarnations
 
   // Clients: hosts whose tasks are never killed by themselves. Several clients may share one host.
   env::Env& add_client(const std::string& host);
+  void drop_clients();  // ends every client task for good: before what those tasks refer to is destroyed
   void spawn(env::Env& where, env::Task<> task, std::string_view name) { where.scheduler.spawn(std::move(task), name); }
 
   // Network. Hosts by address; port 0 = all ports, else only connections of that listening port.

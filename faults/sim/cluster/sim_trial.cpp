@@ -1,0 +1,313 @@
+#include "faults/sim/cluster/sim_trial.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "broker/base/check.h"
+
+namespace ordeal::sim {
+namespace {
+
+constexpr std::string_view kDefaultPlan = R"(
+name: sim
+description: Everything a simulated world can do to its nodes and links, drawn from the seed.
+min_faults: 1
+random:
+  start: 2s
+  every: {exp: 4s}
+  hold: {uniform: [500ms, 7s]}
+  overlap: 2
+  swarm: true
+  choose:
+    - {do: proc.kill, on: leader, weight: 3}
+    - {do: proc.kill, on: controller, weight: 1}
+    - {do: proc.kill, on: random, weight: 1}
+    - {do: node.power_cut, on: leader, weight: 2}
+    - {do: node.power_cut, on: random, weight: 1}
+    - {do: node.power_cut, on: all, weight: 1, hold: {uniform: [0s, 2s]}}
+    - {do: node.crash, on: leader, weight: 2}
+    - {do: node.crash, on: random, weight: 1}
+    - {do: proc.pause, on: leader, weight: 2}
+    - {do: proc.pause, on: random, weight: 1}
+    - {do: proc.restart, on: random, weight: 1, hold: {uniform: [0s, 2s]}}
+    - {do: net.partition, on: one, weight: 2}
+    - {do: net.partition, on: leader, weight: 2, params: {shape: brokers-not-clients}}
+    - {do: net.partition, on: {from: leader, to: follower}, weight: 2, params: {shape: link}}
+    - {do: net.partition, on: {from: controller, to: one(all - controller)}, weight: 2, params: {shape: link, listeners: [control]}}
+    - {do: net.simplex, on: {from: one(all), to: controller}, weight: 1}
+)";
+
+constexpr Duration kFilesEvery = 5s;
+constexpr std::uint16_t kAuditProcess = 65000;
+
+env::Task<> hold_status(env::Task<Status> task, std::shared_ptr<std::optional<Status>> out) {
+  Status status = co_await std::move(task);
+  out->emplace(std::move(status));
+}
+
+env::Task<> hold_report(workload::Auditor* auditor, std::shared_ptr<std::optional<workload::AuditReport>> out) {
+  workload::AuditReport report = co_await auditor->run();
+  out->emplace(report);
+}
+
+checker::TraceEvent to_checker(const TraceEvent& event) {
+  checker::TraceEvent out;
+  out.t_ns = static_cast<std::uint64_t>(event.at.time_since_epoch().count());
+  out.node = event.node;
+  out.kind = event.kind;
+  out.body = nlohmann::json::object();
+  for (const auto& [name, value] : event.fields) {
+    if (const auto* number = std::get_if<std::int64_t>(&value))
+      out.body[name] = *number;
+    else
+      out.body[name] = std::get<std::string>(value);
+  }
+  return out;
+}
+
+checker::FaultEvent to_checker(const FaultEvent& event) {
+  checker::FaultEvent out;
+  out.t_ns = static_cast<std::uint64_t>(event.at.time_since_epoch().count());
+  out.event = event.event;
+  out.id = event.step;
+  out.body = nlohmann::json::parse(event.to_json());
+  return out;
+}
+
+}  // namespace
+
+plan::Plan default_plan() {
+  Result<plan::Plan> parsed = plan::parse_plan(kDefaultPlan, "the simulator's plan");
+  ORDEAL_CHECK(parsed.has_value(), "{}", parsed.error().to_string());
+  return std::move(*parsed);
+}
+
+workload::LogConfig modest_workload(int nodes) {
+  workload::LogConfig config;
+  config.client = "native";
+  workload::TopicSpec topic;
+  topic.name = "t";
+  topic.partitions = 2;
+  topic.replication = static_cast<std::int16_t>(std::min(nodes, 3));
+  config.topics = {topic};
+  config.producers = 2;
+  config.consumers = 1;
+  config.rate = 60;
+  config.value_size = 64;
+  config.outstanding_max = 400;
+  config.linger_ms = 10;
+  config.poll_interval_ms = 250;
+  config.list_end_interval_ms = 500;
+  config.delivery_timeout_ms = 15000;
+  config.request_timeout_ms = 3000;
+  config.stop_grace_s = 20;
+  config.audit_budget_s = 60;
+  return config;
+}
+
+checker::Outcome TrialResult::outcome() const {
+  if (verdict.outcome == checker::Outcome::fail || !violations.empty()) return checker::Outcome::fail;
+  return trouble.empty() ? verdict.outcome : checker::Outcome::unknown;
+}
+
+std::string TrialResult::sentence() const {
+  if (!violations.empty()) return fmt::format("{}: {}", violations.front().invariant, violations.front().text);
+  if (!trouble.empty() && verdict.outcome != checker::Outcome::fail) return trouble;
+  return verdict.sentence;
+}
+
+Trial::Trial(TrialOptions options)
+    : options_(std::move(options)), workload_(options_.workload.value_or(modest_workload(options_.cluster.nodes))) {
+  result_.seed = options_.cluster.seed;
+  cluster_ = std::make_unique<SimCluster>(options_.cluster);
+  if (options_.on_trace) world().trace().observe(options_.on_trace);
+  workload_.run_id = fmt::format("sim-{}", options_.cluster.seed);
+  workload_.seed = options_.cluster.seed;
+  workload_.bootstrap = cluster_->bootstrap();
+  client_ = &world().add_client(client_host(1));
+}
+
+// Frames of client tasks refer to the driver, and the driver to the world: frames first, the world last.
+Trial::~Trial() {
+  world().drop_clients();
+  auditor_.reset();
+  driver_.reset();
+  cluster_.reset();
+}
+
+Status Trial::prepare() {
+  cluster_->start_all();
+  if (!cluster_->wait_ready(options_.ready_bound))
+    return fail(Errc::timed_out, "the cluster did not come up: " + cluster_->why_not_whole());
+  const workload::MakeRecorder make = [](history::Header header) -> Result<std::unique_ptr<history::Recorder>> {
+    return history::Recorder::in_memory(std::move(header));
+  };
+  driver_ = std::make_unique<workload::EnvDriver>(*client_, workload_, "c1", make, progress_);
+  ORDEAL_TRY(driver_->open());
+  auto created = std::make_shared<std::optional<Status>>();
+  world().spawn(*client_, hold_status(driver_->create_topics(world().now() + options_.ready_bound), created), "topics");
+  if (!cluster_->wait_until([created] { return created->has_value(); }, options_.ready_bound + 1s))
+    return fail(Errc::timed_out, "the topics were not created in time");
+  if (!**created) return fail((*created)->error());
+  if (!cluster_->wait_whole(options_.ready_bound))
+    return fail(Errc::timed_out, "the topics did not become whole: " + cluster_->why_not_whole());
+  return {};
+}
+
+void Trial::start_clients() {
+  ORDEAL_CHECK(driver_ != nullptr, "prepare() comes first");
+  driver_->start(true);
+  watching_ = true;
+  if (options_.check_files) watch_files();
+}
+
+void Trial::watch_files() {
+  world().at(world().now() + kFilesEvery, [this] {
+    if (!watching_) return;
+    cluster_->invariants().check_replicas();
+    watch_files();
+  });
+}
+
+// Plans may count completed operations; the clients count them in Progress.
+void Trial::count_operations() {
+  world().at(world().now() + 50ms, [this] {
+    if (!watching_) return;
+    for (const std::uint64_t done = progress_.ok + progress_.fail + progress_.info; counted_ < done; ++counted_)
+      runner_->operation_completed();
+    count_operations();
+  });
+}
+
+void Trial::drive(plan::Plan drawn, Duration time) {
+  ORDEAL_CHECK(runner_ == nullptr, "one plan a trial");
+  runner_ = std::make_unique<PlanRunner>(world(), std::move(drawn), std::vector<std::string>{client_host(1)},
+                                         [this](NodeId node) { cluster_->stop(node); });
+  count_operations();
+  runner_->start();
+  world().run_for(time);
+}
+
+void Trial::end_faults() {
+  if (runner_) {
+    runner_->finish();
+    runner_->revive();
+  }
+  cluster_->heal_all();
+  for (const NodeId id : world().nodes())
+    if (world().state(id) == NodeState::paused) cluster_->resume(id);
+  cluster_->start_all();
+  if (cluster_->wait_whole(options_.whole_bound)) return;
+  result_.violations.push_back(
+      {"NotWhole", fmt::format("{} s after the heal {}", options_.whole_bound / 1s, cluster_->why_not_whole()),
+       world().now()});
+}
+
+void Trial::end_clients() {
+  auto stopped = std::make_shared<std::optional<Status>>();
+  world().spawn(*client_, hold_status(driver_->stop(), stopped), "stop clients");
+  const Duration bound = std::chrono::milliseconds(static_cast<std::int64_t>(workload_.stop_grace_s * 1000)) + 30s;
+  if (!cluster_->wait_until([stopped] { return stopped->has_value(); }, bound)) {
+    result_.trouble = "the clients did not end";
+    return;
+  }
+  if (!**stopped) result_.trouble = (*stopped)->error().to_string();
+  for (history::Recorder* recorder : driver_->recorders()) files_.push_back(recorder->to_memory());
+}
+
+void Trial::audit() {
+  audit_recorder_ = history::Recorder::in_memory(workload::native_header(workload_, "c1-auditor"));
+  auditor_ = std::make_unique<workload::Auditor>(*client_, workload_, kAuditProcess, *audit_recorder_);
+  auto report = std::make_shared<std::optional<workload::AuditReport>>();
+  world().spawn(*client_, hold_report(auditor_.get(), report), "audit");
+  const Duration bound = std::chrono::milliseconds(static_cast<std::int64_t>(workload_.audit_budget_s * 1000)) + 30s;
+  if (!cluster_->wait_until([report] { return report->has_value(); }, bound)) {
+    result_.trouble = "the audit did not end";
+    return;
+  }
+  files_.push_back(audit_recorder_->to_memory());
+}
+
+checker::Context Trial::context() const {
+  checker::Context context;
+  context.run_id = workload_.run_id;
+  ConfigMap config = cluster_config(1, options_.cluster.nodes);
+  for (const auto& [key, value] : options_.cluster.config) config[key] = value;
+  const auto broker = make_broker_config(config);
+  context.settings.acks = workload_.acks == -1  ? checker::Acks::all
+                          : workload_.acks == 1 ? checker::Acks::leader
+                                                : checker::Acks::none;
+  context.settings.idempotence = workload_.idempotence;
+  context.settings.fsync = broker->topic_defaults.fsync();
+  context.settings.unclean = broker->topic_defaults.unclean_leader_election;
+  context.settings.read_committed = workload_.isolation == "read_committed";
+  context.settings.min_isr = broker->topic_defaults.min_insync_replicas;
+  context.settings.replication = workload_.topics.front().replication;
+  for (const FaultEvent& event : result_.events) context.faults.push_back(to_checker(event));
+  for (const TraceEvent& event : cluster_->world().trace().events()) context.traces.push_back(to_checker(event));
+  if (runner_) context.min_faults = static_cast<std::uint64_t>(std::max<std::int64_t>(0, runner_->plan().min_faults));
+  context.nodes = cluster_->world().nodes();
+  return context;
+}
+
+void Trial::judge() {
+  history::History history;
+  history.files = std::move(files_);
+  checker::Options options;
+  options.threads = 1;
+  Result<checker::Verdict> verdict = checker::check(history, context(), options);
+  if (verdict)
+    result_.verdict = std::move(*verdict);
+  else
+    result_.trouble = "the checker refused the history: " + verdict.error().to_string();
+}
+
+// What is common to every end: what the world says of itself.
+void Trial::close_books() {
+  for (const std::string& why : cluster_->fatals()) result_.violations.push_back({"Fatal", why, world().now()});
+  for (const Violation& violation : cluster_->invariants().violations()) result_.violations.push_back(violation);
+  result_.events = cluster_->faults();
+  if (runner_) result_.events.insert(result_.events.end(), runner_->events().begin(), runner_->events().end());
+  result_.faults = std::ranges::count_if(
+      result_.events, [](const FaultEvent& event) { return event.event == "fault.begin" && event.verified; });
+  for (const mutation::BugInfo& bug : mutation::all_bugs())
+    if (std::ranges::find(options_.cluster.mutations, bug.bug) != options_.cluster.mutations.end())
+      result_.mutations_ran[std::string(bug.name)] = cluster_->ran(bug.bug);
+  result_.digest = world().digest();
+  result_.last_draw = world().last_draw();
+  result_.simulated = world().now().time_since_epoch();
+}
+
+TrialResult Trial::finish() {
+  end_faults();
+  end_clients();
+  watching_ = false;
+  if (result_.trouble.empty()) audit();
+  if (options_.check_files) cluster_->invariants().check_leaders_complete();
+  close_books();
+  if (result_.trouble.empty()) judge();
+  return std::move(result_);
+}
+
+TrialResult Trial::give_up(std::string why) {
+  watching_ = false;
+  result_.trouble = std::move(why);
+  close_books();
+  return std::move(result_);
+}
+
+TrialResult Trial::run(TrialOptions options, plan::Plan drawn, Duration time) {
+  Trial trial(std::move(options));
+  const Status ready = trial.prepare();
+  if (!ready) {  // without any fault: that is the brokers' failure, not the harness'
+    trial.result_.violations.push_back({"NotReady", ready.error().text, trial.world().now()});
+    return trial.give_up(ready.error().text);
+  }
+  trial.start_clients();
+  trial.drive(std::move(drawn), time);
+  return trial.finish();
+}
+
+}  // namespace ordeal::sim
