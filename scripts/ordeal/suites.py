@@ -120,11 +120,11 @@ def _count(result: Result, root: ElementTree.Element) -> None:
 
 def fuzz(terminal: Terminal, quick: bool) -> list[Result]:
     """A short run of every libFuzzer target, from its corpus if it has one."""
-    build.ensure(terminal, (), "fuzz")
-    targets = sorted(p for p in (paths.build_dir("fuzz") / "fuzz").glob("*_fuzz") if os.access(p, os.X_OK))
-    if not targets:
-        return [Result("fuzz", failed=1, output="no fuzz target was built", failures=["no fuzz target was built"])]
-    return [_fuzz(terminal, target, FUZZ_SECONDS[quick]) for target in targets]
+    names = sorted(n for p in paths.ROOT.glob("*/*/CMakeLists.txt") for n in re.findall(r"^ordeal_fuzzer\((\w+)", p.read_text(), re.MULTILINE))
+    if not names:
+        return [Result("fuzz", failed=1, output="no CMakeLists.txt names a fuzzer", failures=["no fuzz target"])]
+    build.ensure(terminal, tuple(names), "fuzz")
+    return [_fuzz(terminal, paths.build_dir("fuzz") / "fuzz" / name, FUZZ_SECONDS[quick]) for name in names]
 
 
 def _fuzz(terminal: Terminal, target: Path, limit: int) -> Result:
