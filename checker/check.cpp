@@ -352,6 +352,10 @@ Result<Verdict> check(const history::History& history, const Context& given, con
   Findings findings(book.promise, options.max_witnesses);
   scan_reads(*index, findings);
   place_acks(*index, context.settings.acks, findings);
+  for (Partition& partition : index->partitions) {
+    partition.leader_moved_ns = evidence.leader_moved_ns(partition.name);
+    partition.first_led = evidence.first_led(partition.name);
+  }
   check_partitions(*index, context.settings.acks, options.threads, book.promise, options.max_witnesses, findings);
   check_sends(*index, context.settings.acks, findings);
   check_send_order(*index, findings);

@@ -8,7 +8,8 @@
 // elsewhere, or two acknowledgements for one offset, contradict it.
 // duplicate: the broker's last word on a send was OUT_OF_ORDER_SEQUENCE although the log holds the record: it refused
 // to recognise a batch it had. (A client gives a send up with that error only when everything before it was
-// acknowledged, and then a broker that lacks nothing cannot find a gap.)
+// acknowledged, and then a broker that lacks nothing cannot find a gap.) Once leadership has moved the word may be a
+// deposed leader's, whose log does lack something: clients that do not compare leader epochs go back to such leaders.
 #include "checker/checks.h"
 
 namespace ordeal::checker {
@@ -69,7 +70,9 @@ void check_sends(Index& index, Acks acks, Findings& findings) {
     const Partition& partition = index.partitions[send.object];
     const bool audited = (send.flags & kAudited) != 0;
     if (audited && (send.flags & kOutOfOrder) != 0 && send.state != Sent::ok) {
-      Finding finding{Prop::duplicate, Because::refused_held, send.object, -1, -1, value, history::kNoValue};
+      const bool deposed = send.end_ns >= partition.leader_moved_ns;
+      const Because because = deposed ? Because::stale_refusal : Because::refused_held;
+      Finding finding{Prop::duplicate, because, send.object, -1, -1, value, history::kNoValue};
       findings.add(finding);
     }
     switch (send.state) {

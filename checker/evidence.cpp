@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <tuple>
 
 #include "checker/sort.h"
@@ -205,6 +206,26 @@ bool Evidence::unclean_election(const PartitionStory& story) const {
     if (last != nullptr && !last->isr.contains(reign.leader)) return true;
   }
   return false;
+}
+
+std::uint64_t Evidence::leader_moved_ns(const TopicPartition& partition) const {
+  constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  const bool troubled = acted() > 0 || anything_possible_;
+  const auto story = stories_.find(partition);
+  if (story == stories_.end() || story->second.reigns.empty() || dropped_ > 0) return troubled ? 0 : kNever;
+  std::uint64_t moved = kNever;
+  for (const Reign& reign : story->second.reigns)
+    if (reign.leader != story->second.reigns.front().leader) moved = std::min(moved, reign.from_ns);
+  return moved;
+}
+
+std::map<NodeId, LeaderEpoch> Evidence::first_led(const TopicPartition& partition) const {
+  std::map<NodeId, LeaderEpoch> first;
+  const auto story = stories_.find(partition);
+  if (story == stories_.end() || dropped_ > 0) return first;
+  for (const Reign& reign : story->second.reigns)
+    first.emplace(reign.leader, reign.epoch);  // by epoch: the first stays
+  return first;
 }
 
 Facts Evidence::facts(const TopicPartition& partition) const {

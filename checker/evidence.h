@@ -69,6 +69,11 @@ class Evidence {
   const std::vector<FaultSpan>& faults() const { return faults_; }
   std::uint64_t acted() const;    // faults that did something
   std::uint64_t counted() const;  // of these, the ones that count for min_faults
+  // When a second node began to lead the partition: from then on a deposed leader may answer. 0: for all that is known
+  // always; UINT64_MAX: never.
+  std::uint64_t leader_moved_ns(const TopicPartition& partition) const;
+  // By node: the first epoch in which it led. Empty where the traces are missing or have gaps.
+  std::map<NodeId, LeaderEpoch> first_led(const TopicPartition& partition) const;
   const std::map<TopicPartition, PartitionStory>& stories() const { return stories_; }
   std::uint64_t dropped_trace_events() const { return dropped_; }
 

@@ -7,6 +7,7 @@ Standing Findings::status_of(const Finding& finding) const {
     case Because::client_epoch:
     case Because::client_sequence:
     case Because::stale_answer:
+    case Because::stale_refusal:
       return Standing::allowed;
     case Because::no_batch_evidence:
     case Because::not_drained:

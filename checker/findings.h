@@ -56,6 +56,7 @@ enum class Because : std::uint8_t {
   client_sequence,    // copies carry different sequences of one epoch: the client numbered it again
   no_batch_evidence,  // the auditor saw no batch for a copy, so nobody can be charged: unknown
   refused_held,       // the broker refused as out of order a batch that the log holds: the broker's doing
+  stale_refusal,      // the same, but a deposed leader may have said so: legal
   stale_answer,       // an end offset from an older or unknown leader epoch: legal
   not_drained,        // the drain did not come this far: unknown
   crc,                // the auditor found a batch whose checksum is wrong

@@ -82,6 +82,8 @@ struct Partition {
   std::int64_t position = -1;       // the auditor read everything in [log_start, position)
   bool drained = false;             // and that is the proven end
   std::uint64_t audit_began_ns = 0;
+  std::uint64_t leader_moved_ns = UINT64_MAX;  // from here on a deposed leader may answer clients; UINT64_MAX: never
+  std::map<NodeId, LeaderEpoch> first_led;     // by node: the first epoch it led in; empty if that is not known
   std::vector<EndAnswer> ends;
   std::vector<history::AuditBatch> batches;  // by base offset
   RecordRef audit_end;

@@ -243,6 +243,8 @@ class Teller {
     seen_lines(finding_.value, 4);
     if (finding_.other_offset < 0) {
       out_.title = fmt::format("value {} was refused as out of order although {} holds it", finding_.value, where);
+      if (finding_.because == Because::stale_refusal)
+        line("leadership had moved: a deposed leader may have refused what its own log lacked, which Kafka allows");
       return;
     }
     out_.title = fmt::format("value {} stands at {} and at {} of {}", finding_.value, place(finding_.offset),
