@@ -56,9 +56,8 @@ Result<std::map<TopicPartition, Offset>> read_offsets(env::Disk& disk, const std
   return offsets;
 }
 
-// Creates the directory and what is missing above it, each name synced in its parent: a power cut must not take away
-// the directory with everything that was flushed inside it. Names that stand already may be just as fresh, so they are
-// synced too, as far up as this process may look.
+}  // namespace
+
 Status create_durably(env::Disk& disk, const std::string& path) {
   ORDEAL_TRY(disk.create_directories(path));
   std::string at = path;
@@ -73,8 +72,6 @@ Status create_durably(env::Disk& disk, const std::string& path) {
   }
   return {};
 }
-
-}  // namespace
 
 LogDirectory::LogDirectory(env::Disk& disk, std::string path, LogDirIdentity identity,
                            const mutation::Switches& switches, TraceSink& trace)

@@ -34,6 +34,11 @@ struct LogDirIdentity {
   Uuid directory_id;  // written when the directory is new; a later start reads what stands there
 };
 
+// Creates the directory and what is missing above it, each name synced in its parent: a power cut must not take away
+// the directory with everything that was flushed inside it. Names that stand already may be just as fresh, so they are
+// synced too, as far up as this process may look.
+Status create_durably(env::Disk& disk, const std::string& path);
+
 class LogDirectory {
  public:
   struct Found {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "broker/base/check.h"
+#include "broker/log/log_dir.h"
 #include "broker/meta/control.pb.h"
 
 namespace ordeal::server {
@@ -168,7 +169,7 @@ env::Task<Status> Broker::open_store() {
   const std::string log_dir = config_.log_dir;
   std::function<Result<std::unique_ptr<kv::KvStore>>()> work = [path, factory, &disk,
                                                                 log_dir]() -> Result<std::unique_ptr<kv::KvStore>> {
-    ORDEAL_TRY(disk.create_directories(log_dir));
+    ORDEAL_TRY(log::create_durably(disk, log_dir));
     return factory(path);
   };
   Result<std::unique_ptr<kv::KvStore>> store = co_await env::blocking(env_.scheduler, std::move(work));
