@@ -22,13 +22,23 @@ const history::AuditBatch* batch_of(const Partition& partition, std::int64_t off
   return offset <= batch.last_offset ? &batch : nullptr;
 }
 
+// Whether the broker that refused was one that must have had `held`. A deposed leader lacks what its successors
+// appended and may say out of order in good faith, so: either nobody had succeeded anybody yet, or the one who refused
+// first led in the batch's epoch or a later one.
+bool must_have_it(const Partition& partition, const history::ProducerReset& reset, const history::AuditBatch& held) {
+  if (reset.time_ns < partition.leader_moved_ns) return true;
+  const auto led = partition.first_led.find(reset.cause_node);
+  return led != partition.first_led.end() && held.leader_epoch >= 0 && led->second >= held.leader_epoch;
+}
+
 // The broker told the client that `held`'s sequence was out of order although it stands in the log.
 bool refused_although_held(const Index& index, std::uint16_t object, const history::AuditBatch& held) {
   return std::ranges::any_of(index.resets, [&](const history::ProducerReset& reset) {
     return reset.cause_object == object &&
            (reset.cause_code == kOutOfOrderSequence || reset.cause_code == kUnknownProducerId) &&
            reset.old_producer_id == held.producer_id && reset.old_producer_epoch == held.producer_epoch &&
-           reset.cause_sequence == held.base_sequence && reset.cause_sequence >= 0;
+           reset.cause_sequence == held.base_sequence && reset.cause_sequence >= 0 &&
+           must_have_it(index.partitions[object], reset, held);
   });
 }
 

@@ -192,6 +192,24 @@ TEST_CASE("duplicate: a send given up as out of order that the log holds was ref
   expect_violated(s.audit({{0, 0}, {1, 1}}, 2).judge(), {"duplicate"});
 }
 
+TEST_CASE("duplicate: a deposed leader may refuse what its own log lacks") {
+  Context moved;
+  moved.traces = {leader(1, 1, 1), leader(2, 2, 2)};
+  const auto resent = [&](NodeId by, LeaderEpoch held) {
+    Script s;
+    s.send(0, 0).audit({{0, 0}, {1, 0}}, 2).batch(0, 0, 7, 0, 0, held).batch(1, 1, 7, 1, 0, 2);
+    s.recorder().producer_reset({1, 5, 7, 0, 7, 1, 45, 0, 0, by});
+    return s.judge(moved).find("duplicate")->status;
+  };
+  CHECK(resent(1, 2) == Standing::allowed);   // n1 led in epoch 1 and may not have known of epoch 2
+  CHECK(resent(-1, 2) == Standing::allowed);  // nobody knows who refused
+  CHECK(resent(2, 2) == Standing::violated);  // n2 led from epoch 2 on and had the batch
+  CHECK(resent(2, 1) == Standing::violated);  // a successor has what was committed before it
+  Script given_up;
+  given_up.send(0, 0).invoke(1).info(1, 0, 1, {"OUT_OF_ORDER_SEQUENCE_NUMBER", 45, "", false, ""});
+  CHECK(given_up.audit({{0, 0}, {1, 1}}, 2).judge(moved).find("duplicate")->status == Standing::allowed);
+}
+
 TEST_CASE("duplicate: a copy that no audited batch covers charges nobody") {
   Script s;
   s.send(0, 0).poll({{0, 0}, {1, 0}}).audit({{0, 0}}, 1).batch(0, 0, 7, 0, 0);

@@ -43,6 +43,7 @@ struct EpochChange {
   ProducerEpoch new_epoch = -1;
   std::int32_t cause = 0;  // Kafka's error code; 0: an expired batch left a gap
   TopicPartition cause_at;
+  NodeId cause_node = kNoNode;       // the broker that refused
   std::int32_t cause_sequence = -1;  // base sequence of the batch that was refused; -1: none was
 };
 
@@ -85,7 +86,7 @@ class NativeProducer {
   void finish(Partition& partition, const BatchPtr& batch, const std::string& error, const std::string& text,
               Offset base, LeaderEpoch epoch);
   void expire(Partition& partition);
-  void request_bump(std::int32_t cause, const TopicPartition& at, std::int32_t sequence = -1);
+  void request_bump(std::int32_t cause, const TopicPartition& at, NodeId by = kNoNode, std::int32_t sequence = -1);
   env::Task<> run_bumps();
   env::Task<bool> init_producer_id(Instant deadline);
   void restart_sequences();
@@ -103,6 +104,7 @@ class NativeProducer {
   bool bump_wanted_ = false;  // no new request leaves until the epoch is settled
   std::int32_t bump_cause_ = 0;
   TopicPartition bump_at_;
+  NodeId bump_node_ = kNoNode;
   std::int32_t bump_sequence_ = -1;
   env::Gate gate_;
   env::Signal settled_;  // something left flight, or a bump is wanted

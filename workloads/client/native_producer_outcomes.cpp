@@ -62,7 +62,7 @@ void NativeProducer::on_result(Partition& partition, const BatchPtr& batch, Erro
     // Behind an older open batch this only says "not yet"; for the oldest it says "I do not have what you think".
     if (partition.is_oldest(batch)) {
       batch->vouched_absent = true;
-      request_bump(std::to_underlying(error), partition.tp, batch->sequence);
+      request_bump(std::to_underlying(error), partition.tp, leader.node, batch->sequence);
     }
     return retry(partition, batch, leader);
   }
@@ -89,11 +89,13 @@ void NativeProducer::expire(Partition& partition) {
   }
 }
 
-void NativeProducer::request_bump(std::int32_t cause, const TopicPartition& at, std::int32_t sequence) {
+void NativeProducer::request_bump(std::int32_t cause, const TopicPartition& at, NodeId by,
+                                  std::int32_t sequence) {
   if (bump_wanted_) return;
   bump_wanted_ = true;
   bump_cause_ = cause;
   bump_at_ = at;
+  bump_node_ = by;
   bump_sequence_ = sequence;
   settled_.notify_all();
 }
@@ -104,7 +106,7 @@ Task<> NativeProducer::run_bumps() {
       co_await settled_.wait();
       continue;
     }
-    const EpochChange before{producer_id_, producer_epoch_, kNoProducerId, -1, bump_cause_, bump_at_, bump_sequence_};
+    const EpochChange before{producer_id_, producer_epoch_, kNoProducerId, -1, bump_cause_, bump_at_, bump_node_, bump_sequence_};
     bool done = co_await init_producer_id(now() + cluster_.options().request_timeout);
     if (!done) {
       co_await gate_.sleep_for(options_.retry_backoff);

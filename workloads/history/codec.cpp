@@ -90,6 +90,7 @@ void put(const ProducerReset& reset, pb::ProducerReset& out) {
   out.set_cause_code(reset.cause_code);
   out.set_cause_object(reset.cause_object);
   out.set_cause_sequence(reset.cause_sequence);
+  out.set_cause_node(reset.cause_node);
 }
 
 ProducerReset get(const pb::ProducerReset& in) {
@@ -103,6 +104,7 @@ ProducerReset get(const pb::ProducerReset& in) {
   reset.cause_code = in.cause_code();
   reset.cause_object = static_cast<std::uint16_t>(in.cause_object());
   reset.cause_sequence = in.cause_sequence();
+  reset.cause_node = in.cause_node();
   return reset;
 }
 

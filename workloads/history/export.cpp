@@ -86,7 +86,8 @@ Json reset_line(const ProducerReset& reset) {
             {"new_producer_epoch", reset.new_producer_epoch},
             {"cause", reset.cause_code},
             {"cause_object", reset.cause_object},
-            {"cause_sequence", reset.cause_sequence}}}};
+            {"cause_sequence", reset.cause_sequence},
+            {"cause_node", reset.cause_node}}}};
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ struct ProducerReset {
   std::int32_t cause_code = 0;
   std::uint16_t cause_object = kNoObject;  // the partition that answered it
   std::int32_t cause_sequence = -1;        // base sequence of the batch it refused
+  NodeId cause_node = kNoNode;             // the broker that said so
   auto operator<=>(const ProducerReset&) const = default;
 };
 

@@ -61,7 +61,7 @@ void fill(Recorder& recorder) {
   recorder.audit_start(at(70), 3, 0, 0);
   recorder.audit(at(71), 3, 0, 5, 0, 3);
   recorder.audit_batch({0, 5, 5, 3, 1001, 2, 17, 1, ControlType::data, true});
-  recorder.producer_reset({1, 45, 1001, 1, 1001, 2, 45, 0, 17});
+  recorder.producer_reset({1, 45, 1001, 1, 1001, 2, 45, 0, 17, 3});
   recorder.audit_end(at(72), 3, 0, 6, true);
   recorder.note("all good");
 }

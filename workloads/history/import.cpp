@@ -177,7 +177,7 @@ struct Importer {
         {in.value("p", std::uint16_t{0}), in.value("t", std::uint64_t{0}), in.value("old_producer_id", kNoProducerId),
          in.value("old_producer_epoch", ProducerEpoch{-1}), in.value("new_producer_id", kNoProducerId),
          in.value("new_producer_epoch", ProducerEpoch{-1}), in.value("cause", 0), in.value("cause_object", kNoObject),
-         in.value("cause_sequence", -1)});
+         in.value("cause_sequence", -1), in.value("cause_node", kNoNode)});
   }
 
   void line(const std::string& text) {

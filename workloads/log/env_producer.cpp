@@ -121,6 +121,7 @@ void EnvProducer::on_epoch_change(const client::EpochChange& change) {
   reset.new_producer_epoch = change.new_epoch;
   reset.cause_code = change.cause;
   reset.cause_sequence = change.cause_sequence;
+  reset.cause_node = change.cause_node;
   const auto at = std::ranges::find(objects_, change.cause_at);
   reset.cause_object =
       at == objects_.end() ? history::kNoObject : static_cast<std::uint16_t>(std::distance(objects_.begin(), at));
