@@ -145,7 +145,7 @@ class Judge {
       if (!property.first_violation && property.status == Standing::violated) property.status = Standing::unknown;
     }
     if (tally.client > 0) property.why += fmt::format("; {} charged to the client", grouped(tally.client));
-    if (tally.stale > 0) property.why += fmt::format("; {} stale reads, allowed", grouped(tally.stale));
+    if (tally.stale > 0) property.why += fmt::format("; {} stale answers, allowed", grouped(tally.stale));
     if (property.status == Standing::violated) failures_.push_back(headline(prop, tally));
     verdict_.properties.push_back(std::move(property));
   }
@@ -296,7 +296,11 @@ class Judge {
       verdict_.sentence = "cannot tell: " + unknowns_.front();
     } else {
       bool any_allowed = false;
-      for (const Property& property : verdict_.properties) any_allowed |= property.status == Standing::allowed;
+      // Stale answers and a client's own copies are no weakness of the settings.
+      for (std::size_t p = 0; p < kProps; ++p) {
+        const Findings::Tally& tally = findings_.of(static_cast<Prop>(p));
+        any_allowed |= tally.allowed > tally.client + tally.stale;
+      }
       verdict_.sentence =
           evidence_.acted() == 0 ? "every promise was kept; no fault acted" : "acknowledged writes survived " + faults;
       if (any_allowed)

@@ -29,7 +29,7 @@ void Findings::add(const Finding& finding) {
       return;
     case Standing::allowed:
       ++tally.allowed;
-      tally.stale += finding.because == Because::stale_answer ? 1 : 0;
+      tally.stale += finding.because == Because::stale_answer || finding.because == Because::stale_refusal ? 1 : 0;
       tally.client += finding.because == Because::client_epoch || finding.because == Because::client_sequence ? 1 : 0;
       if (tally.kept_allowed.size() < keep_) tally.kept_allowed.push_back(finding);
       return;
