@@ -17,8 +17,10 @@ find_program(ORDEAL_LLD NAMES ld.lld-19 ld.lld)
 if(ORDEAL_LLD)
   target_link_options(ordeal_flags INTERFACE --ld-path=${ORDEAL_LLD})
 endif()
+# ccache refuses precompiled headers unless told that we mean it; without these every call would miss.
 find_program(ORDEAL_CCACHE ccache)
 if(ORDEAL_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${ORDEAL_CCACHE})
-  set(CMAKE_C_COMPILER_LAUNCHER ${ORDEAL_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${ORDEAL_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
