@@ -71,7 +71,8 @@ class Invariants {
   std::map<std::int64_t, NodeId> raft_leaders_;  // term -> node
   std::map<NodeId, std::int64_t> raft_terms_;    // across restarts: terms are persisted
   std::map<std::int64_t, NodeId> active_controllers_;
-  std::vector<Violation> violations_;
+  std::map<std::string, std::uint64_t> counts_;  // by invariant
+  std::vector<Violation> violations_;            // the first few of each
 };
 
 }  // namespace ordeal::sim

@@ -50,6 +50,7 @@ PlanRunner::PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> 
     addresses_[name] = client_hosts[i];
     view_.clients.push_back(name);
   }
+  for (const TraceEvent& event : world_.trace().events()) observe(event);  // what the nodes said before
   world_.trace().observe([this](const TraceEvent& event) { observe(event); });
 }
 

@@ -34,8 +34,9 @@ std::vector<plan::Verb> simulated_verbs();
 
 class PlanRunner {
  public:
-  // Client hosts are named c1, c2, ... in the order given. `stop` asks a node to end in order (proc.restart); it must
-  // lead to NodeContext::exit, or the node is killed after the step's timeout. The runner outlives the world's run.
+  // Knows the roles from the trace that `world` has kept so far. Client hosts are named c1, c2, ... in the order given.
+  // `stop` asks a node to end in order (proc.restart); it must lead to NodeContext::exit, or the node is killed after
+  // the step's timeout. The runner outlives the world's run.
   PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> client_hosts, std::function<void(NodeId)> stop);
   PlanRunner(const PlanRunner&) = delete;
   PlanRunner& operator=(const PlanRunner&) = delete;

@@ -36,9 +36,10 @@ ConfigMap cluster_config(NodeId node, int nodes) {
 // What a simulated node runs: one broker, started at once.
 class SimCluster::Process {
  public:
-  Process(NodeContext& context, BrokerConfig config, const mutation::Switches& switches,
+  Process(World& world, NodeContext& context, BrokerConfig config, const mutation::Switches& switches,
           std::vector<std::string>& fatals)
-      : context_(context),
+      : world_(world),
+        context_(context),
         fatals_(fatals),
         broker_(
             context.env, std::move(config), switches, [this](const Error& error) { fatal(error.to_string()); },
@@ -59,11 +60,16 @@ class SimCluster::Process {
     if (!started && started.error().code != Errc::closed) self->fatal(started.error().to_string());
   }
   void fatal(const std::string& why) {
+    // A crash drawn inside a file call fails that call too: the broker's answer to it is no news.
+    const bool dead =
+        world_.state(context_.node) == NodeState::down || world_.incarnation(context_.node) != context_.incarnation;
+    if (dead) return;
     fatals_.push_back(fmt::format("node {} at {} ns: {}", context_.node,
                                   context_.env.scheduler.now().time_since_epoch().count(), why));
     context_.fatal(why);
   }
 
+  World& world_;
   NodeContext& context_;
   std::vector<std::string>& fatals_;
   server::Broker broker_;
@@ -80,7 +86,7 @@ SimCluster::SimCluster(ClusterOptions options)
     Result<BrokerConfig> config = make_broker_config(std::move(given));
     ORDEAL_CHECK(config.has_value(), "node {}: {}", id, config.error().to_string());
     world_.add_node(id, node_host(id), [this, config = *config](NodeContext& context) {
-      return std::make_shared<Process>(context, config, switches_, fatals_);
+      return std::make_shared<Process>(world_, context, config, switches_, fatals_);
     });
   }
 }
@@ -272,6 +278,11 @@ NodeId SimCluster::controller() {
     if (running != nullptr && running->node().is_active_controller()) return id;
   }
   return kNoNode;
+}
+
+std::vector<NodeId> SimCluster::replicas(const TopicPartition& at) {
+  const meta::PartitionImage* found = partition(at);
+  return found == nullptr ? std::vector<NodeId>{} : found->replicas;
 }
 
 std::optional<replica::PartitionStatus> SimCluster::status(NodeId node, const TopicPartition& at) {

@@ -89,6 +89,7 @@ class SimCluster {
   std::set<NodeId> isr(const TopicPartition& at);
   NodeId controller();
   std::vector<NodeId> followers(const TopicPartition& at);  // the replicas that do not lead, by id
+  std::vector<NodeId> replicas(const TopicPartition& at);   // in order of preference
   std::optional<replica::PartitionStatus> status(NodeId node, const TopicPartition& at);
   std::string partition_dir(const TopicPartition& at) const;
   // Every node serves, and every partition has a leader that knows a full ISR. Empty: so it is; else what is missing.

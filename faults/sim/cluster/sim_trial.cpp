@@ -257,6 +257,7 @@ void Trial::judge() {
   history.files = std::move(files_);
   checker::Options options;
   options.threads = 1;
+  options.max_witnesses = 2;
   Result<checker::Verdict> verdict = checker::check(history, context(), options);
   if (verdict)
     result_.verdict = std::move(*verdict);

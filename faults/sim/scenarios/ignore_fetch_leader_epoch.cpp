@@ -12,8 +12,9 @@ Status play(Trial& trial) {
   SimCluster& cluster = trial.cluster();
   trial.drive(2s);
   const NodeId first = cluster.leader(kAt);
-  const NodeId zombie = cluster.followers(kAt)[0];
-  const NodeId other = cluster.followers(kAt)[1];
+  const NodeId zombie = cluster.replicas(kAt)[1];  // next in line, once it is back
+  const NodeId other = cluster.replicas(kAt)[2];
+  ORDEAL_TRY(reached(first == cluster.replicas(kAt)[0], "the preferred replica leads"));
   cluster.cut(node_host(first), node_host(other), kReplicationPort);
   cluster.isolate(zombie, kControllerPort);
   const auto fenced = [&] { return !cluster.isr(kAt).contains(zombie); };

@@ -32,7 +32,8 @@ Status rot(SimCluster& cluster, NodeId node) {
 Status play(Trial& trial) {
   SimCluster& cluster = trial.cluster();
   trial.drive(3s);
-  const NodeId victim = cluster.followers(kAt)[0];
+  const NodeId victim = cluster.replicas(kAt)[1];  // next in line
+  ORDEAL_TRY(reached(cluster.leader(kAt) == cluster.replicas(kAt)[0], "the preferred replica leads"));
   cluster.kill(victim);
   trial.drive(500ms);
   ORDEAL_TRY(rot(cluster, victim));
