@@ -79,7 +79,7 @@ def _tools() -> list[Finding]:
 def _namespaces() -> tuple[bool, str]:
     """Root makes network namespaces itself; anyone else needs user namespaces."""
     root = os.geteuid() == 0
-    command = ["unshare", "-nm", "true"] if root else ["unshare", "-Urnm", "true"]
+    command = ["unshare", "-nm" if root else "-Urnm", "--propagation", "unchanged", "true"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode == 0, "as root" if root else "in a user namespace"
 
