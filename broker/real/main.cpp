@@ -83,19 +83,8 @@ Result<std::unique_ptr<mutation::Switches>> make_switches(const BrokerConfig& co
   return switches;
 }
 
-// The life of the broker: start, say so, wait for a signal, stop in order.
-env::Task<> live(real::RealScheduler* scheduler, server::Broker* broker, const BrokerConfig* config,
-                 boost::asio::signal_set* signals, int* exit_code) {
-  Status started = co_await broker->start();
-  if (!started) {
-    fmt::print(stderr, "ordeal-broker: {}\n", started.error().to_string());
-    *exit_code = kExitFailed;
-    scheduler->stop();
-    co_return;
-  }
-  const Endpoint* client = config->listener("CLIENT");
-  fmt::print("ordeal-broker ready node={} client={}\n", config->node_id, client->to_string());
-  std::fflush(stdout);
+// The first signal shuts down in order, also while the broker is still starting; a second one ends at once.
+env::Task<> stop_on_signal(real::RealScheduler* scheduler, server::Broker* broker, boost::asio::signal_set* signals) {
   env::OneShot<int> signalled(*scheduler);
   signals->async_wait([&signalled](const boost::system::error_code& error, int number) {
     if (!error) signalled.set(number);
@@ -106,6 +95,26 @@ env::Task<> live(real::RealScheduler* scheduler, server::Broker* broker, const B
   });
   co_await broker->stop();
   scheduler->stop();
+}
+
+env::Task<> start(real::RealScheduler* scheduler, server::Broker* broker, const BrokerConfig* config, int* exit_code) {
+  Status started = co_await broker->start();
+  if (started) {
+    fmt::print("ordeal-broker ready node={} client={}\n", config->node_id, config->listener("CLIENT")->to_string());
+    std::fflush(stdout);
+  } else if (started.error().code != Errc::closed) {  // closed: a signal came first, and stop_on_signal sees to the end
+    fmt::print(stderr, "ordeal-broker: {}\n", started.error().to_string());
+    *exit_code = kExitFailed;
+    scheduler->stop();
+  }
+}
+
+void block_signals(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(how, &set, nullptr);
 }
 
 int serve(const BrokerConfig& config) {
@@ -132,8 +141,10 @@ int serve(const BrokerConfig& config) {
   int exit_code = 0;
   {
     boost::asio::signal_set signals(world.scheduler.context(), SIGTERM, SIGINT);
+    block_signals(SIG_UNBLOCK);
     server::Broker broker(world.env, config, **switches, fatal);
-    world.scheduler.spawn(live(&world.scheduler, &broker, &config, &signals, &exit_code), "live");
+    world.scheduler.spawn(stop_on_signal(&world.scheduler, &broker, &signals), "signals");
+    world.scheduler.spawn(start(&world.scheduler, &broker, &config, &exit_code), "start");
     world.scheduler.run();
   }
   return exit_code;
@@ -142,6 +153,8 @@ int serve(const BrokerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  block_signals(SIG_BLOCK);  // one that comes before we listen waits instead of killing
   const std::string first = argc > 1 ? argv[1] : "";
   if (first == "--help" || first == "-h") {
     print_usage(stdout);
@@ -161,7 +174,6 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "ordeal-broker: {}\n", config.error().text);
     return kExitUsage;
   }
-  signal(SIGPIPE, SIG_IGN);
   if (arguments->check_only) {
     fmt::print("ordeal-broker: {} is fine\n", arguments->config);
     return 0;

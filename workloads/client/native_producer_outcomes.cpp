@@ -84,7 +84,8 @@ void NativeProducer::expire(Partition& partition) {
     const BatchPtr batch = partition.ready.front();
     partition.ready.pop_front();
     const bool had_sequence = batch->sequence != wire::kNoSequence;
-    finish(partition, batch, "_MSG_TIMED_OUT", "delivery timeout", kNoOffset, kNoEpoch);
+    const bool never_sent = batch->attempts == 0;
+    finish(partition, batch, never_sent ? "_NEVER_SENT" : "_MSG_TIMED_OUT", "delivery timeout", kNoOffset, kNoEpoch);
     if (had_sequence) request_bump(0, partition.tp);
   }
 }

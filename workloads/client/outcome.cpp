@@ -9,8 +9,10 @@ namespace {
 constexpr std::array kErrorClasses{
     // Local to the client: with not_persisted nothing ever left the machine.
     ErrorClass{"_QUEUE_FULL", true, "the local queue refused the record"},
-    ErrorClass{"_MSG_TIMED_OUT", true, "expired in the local queue; the status says whether an attempt was made"},
-    ErrorClass{"_PURGE_QUEUE", true, "purged before it was sent"},
+    ErrorClass{"_NEVER_SENT", true, "expired in the local queue of a client that knows it made no attempt"},
+    ErrorClass{"_MSG_TIMED_OUT", false,
+               "librdkafka calls a record not persisted when the last attempt met NOT_LEADER, which proves nothing"},
+    ErrorClass{"_PURGE_QUEUE", false, "it may have waited there for a retry"},
     ErrorClass{"_PURGE_INFLIGHT", false, "purged while a request that held it was on the wire"},
     ErrorClass{"_UNKNOWN_TOPIC", true, "no topic to send to"},
     ErrorClass{"_UNKNOWN_PARTITION", true, "no partition to send to"},

@@ -16,15 +16,15 @@ TEST_CASE("success needs no proof, and an unknown error proves nothing") {
 }
 
 TEST_CASE("a definite failure needs both a definite error and the client's word that nothing was persisted") {
-  CHECK(classify_send("_MSG_TIMED_OUT", Persistence::not_persisted) == Type::fail);
-  CHECK(classify_send("_MSG_TIMED_OUT", Persistence::possibly_persisted) == Type::info);
+  CHECK(classify_send("_NEVER_SENT", Persistence::not_persisted) == Type::fail);
+  CHECK(classify_send("_NEVER_SENT", Persistence::possibly_persisted) == Type::info);
   CHECK(classify_send("MESSAGE_TOO_LARGE", Persistence::not_persisted) == Type::fail);
   CHECK(classify_send("MESSAGE_TOO_LARGE", Persistence::persisted) == Type::info);
 }
 
 TEST_CASE("errors after which the record may be in a log are never failures") {
   for (const auto* name : {"NOT_LEADER_OR_FOLLOWER", "NOT_ENOUGH_REPLICAS_AFTER_APPEND", "REQUEST_TIMED_OUT",
-                           "OUT_OF_ORDER_SEQUENCE_NUMBER", "_TRANSPORT", "_PURGE_INFLIGHT", "KAFKA_STORAGE_ERROR"}) {
+                           "OUT_OF_ORDER_SEQUENCE_NUMBER", "_TRANSPORT", "_PURGE_INFLIGHT", "_PURGE_QUEUE", "_MSG_TIMED_OUT", "KAFKA_STORAGE_ERROR"}) {
     for (const auto persistence :
          {Persistence::not_persisted, Persistence::possibly_persisted, Persistence::persisted}) {
       CAPTURE(name);
