@@ -68,6 +68,8 @@ NativeProducer::BatchPtr NativeProducer::next_to_send(Partition& partition, Inst
   *wake_at = first->created + options_.delivery_timeout;
   const bool blocked = bump_wanted_ || partition.in_flight.size() >= static_cast<std::size_t>(options_.max_in_flight);
   if (blocked) return nullptr;
+  const bool fresh = options_.idempotence && first->sequence == wire::kNoSequence;
+  if (fresh && partition.span() > static_cast<std::uint64_t>(options_.max_in_flight)) return nullptr;
   Instant at = partition.retry_at;
   const bool full = partition.ready.size() > 1 || first->builder.uncompressed_size() >= options_.batch_bytes;
   if (first->attempts == 0 && !full) at = std::max(at, first->created + options_.linger);
@@ -134,6 +136,7 @@ void NativeProducer::seal(Partition& partition, Batch& batch) {
   if (!options_.idempotence) return;
   if (batch.sequence == wire::kNoSequence) {
     batch.sequence = partition.next_sequence;
+    batch.number = partition.next_number++;
     partition.next_sequence = wire::add_sequence(partition.next_sequence, batch.count());
   }
   store_be<std::int64_t>(batch.encoded.data() + 43, producer_id_);
@@ -178,7 +181,7 @@ Task<> NativeProducer::close(Instant deadline) {
     std::deque<BatchPtr> open;
     open.swap(partition->ready);
     for (const BatchPtr& batch : open)
-      finish(*partition, batch, "_PURGE_QUEUE", "producer closed", kNoOffset, kNoEpoch);
+      finish(*partition, batch, batch->attempts == 0 ? "_NEVER_SENT" : "_PURGE_QUEUE", "producer closed", kNoOffset, kNoEpoch);
     open.clear();
     open.swap(partition->in_flight);
     for (const BatchPtr& batch : open) {

@@ -25,6 +25,7 @@ struct NativeProducer::Batch {
   std::vector<std::uint64_t> tags;
   Instant created{};
   std::int32_t sequence = wire::kNoSequence;  // assigned when first sent, kept over retries
+  std::uint64_t number = 0;                   // counts the partition's batches in the order of their sequences
   std::int32_t attempts = 0;
   bool maybe_persisted = false;  // some attempt's outcome is unknown
   bool vouched_absent = false;   // the broker said it holds no copy: may go out again under a new epoch
@@ -39,6 +40,7 @@ struct NativeProducer::Partition {
   std::deque<BatchPtr> ready;      // oldest first; the last one may still grow
   std::deque<BatchPtr> in_flight;  // oldest first
   std::int32_t next_sequence = 0;
+  std::uint64_t next_number = 0;
   Instant retry_at{};
   env::Signal changed;
 
@@ -56,6 +58,14 @@ struct NativeProducer::Partition {
         ++at;
     }
     ready.insert(at, batch);
+  }
+
+  // Batches from the oldest one in flight to the next new one, that one included. Brokers remember five batches: a new
+  // one may not leave while it would push an older open one, whose retry is to be known again, out of that window.
+  std::uint64_t span() const {
+    std::uint64_t oldest = next_number;
+    for (const BatchPtr& batch : in_flight) oldest = std::min(oldest, batch->number);
+    return next_number - oldest + 1;
   }
 
   void leave_flight(const BatchPtr& batch) { std::erase(in_flight, batch); }
