@@ -38,7 +38,10 @@ std::string Invariants::summary() const {
 }
 
 void Invariants::observe(const TraceEvent& event) {
-  if (event.kind == "broker.start") nodes_[event.node] = NodeView{};
+  if (event.kind == "broker.start") {
+    nodes_[event.node] = NodeView{};
+    raft_terms_[event.node] = led_terms_[event.node];
+  }
   if (event.kind == "raft.role" || event.kind == "controller.active") observe_raft(event);
   const auto topic = event.text("topic");
   const auto partition = event.number("partition");
@@ -51,7 +54,8 @@ void Invariants::observe(const TraceEvent& event) {
   if (event.kind == "partition.truncate") observe_truncation(event, at);
 }
 
-// ElectionSafety [13]: one leader a term; a node's term never goes back, not even over a crash.
+// ElectionSafety [13]: one leader a term; a running node's term never goes back. A node speaks of a new term before it
+// has persisted it, so a crash may take it back, but not below a term it led: for that others had to hear of it.
 void Invariants::observe_raft(const TraceEvent& event) {
   const std::int64_t term = event.number("term").value_or(-1);
   if (event.kind == "controller.active") {
@@ -66,6 +70,7 @@ void Invariants::observe_raft(const TraceEvent& event) {
     fail("ElectionSafety", fmt::format("node {} went back from term {} to {}", event.node, known->second, term));
   known->second = std::max(known->second, term);
   if (event.text("role") != "leader") return;
+  if (world_.nodes().size() > 1) led_terms_[event.node] = std::max(led_terms_[event.node], term);
   const auto [held, first] = raft_leaders_.emplace(term, event.node);
   if (!first && held->second != event.node)
     fail("ElectionSafety", fmt::format("nodes {} and {} both lead term {}", held->second, event.node, term));

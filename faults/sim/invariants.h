@@ -69,7 +69,8 @@ class Invariants {
   std::map<NodeId, NodeView> nodes_;
   std::map<TopicPartition, PartitionView> partitions_;
   std::map<std::int64_t, NodeId> raft_leaders_;  // term -> node
-  std::map<NodeId, std::int64_t> raft_terms_;    // across restarts: terms are persisted
+  std::map<NodeId, std::int64_t> raft_terms_;    // since the node's start
+  std::map<NodeId, std::int64_t> led_terms_;     // the highest each ever led
   std::map<std::int64_t, NodeId> active_controllers_;
   std::map<std::string, std::uint64_t> counts_;  // by invariant
   std::vector<Violation> violations_;            // the first few of each
