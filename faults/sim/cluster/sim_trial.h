@@ -77,6 +77,7 @@ class Trial {
   checker::Context context() const;
   void judge();
   void close_books();
+  bool may_forget() const;
 
   TrialOptions options_;
   workload::LogConfig workload_;
