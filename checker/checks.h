@@ -18,12 +18,17 @@ void check_sends(Index& index, Acks acks, Findings& findings);  // lost-write, u
 void check_send_order(const Index& index, Findings& findings);  // nonmonotonic-send, int-nonmonotonic-send
 void check_polls(const Index& index, Findings& findings);       // poll-skip, int-poll-skip
 
-// An acknowledged send whose record stands where the acknowledgement says, as far as anybody looked. The order checks
-// use only these; the others are lost-write's and inconsistent-offsets' business.
+// An acknowledged send whose record stands where the acknowledgement says: in the audited log, or, where the audit does
+// not decide, as far as anybody looked. The order checks use only these; a record that readers saw and that is gone is
+// lost-write's and vanished-read's business.
 inline bool stands(const Partition& partition, std::uint64_t value, const Send& send) {
   if (send.state != Sent::ok || send.offset < 0) return false;
-  const std::uint64_t there = partition.value_at(send.offset);
-  return there == kEmptySlot || (there & history::kNoValue) == value;
+  const std::size_t at = partition.map.find(send.offset);
+  const std::uint64_t there = at == partition.map.size() ? kEmptySlot : partition.slot[at];
+  const bool is_it = there != kEmptySlot && (there & history::kNoValue) == value;
+  if (partition.decides(send.offset) || (partition.drained && send.offset >= partition.position))
+    return is_it && (partition.seen[at] & kSlotAudited) != 0;
+  return is_it || there == kEmptySlot;
 }
 
 }  // namespace ordeal::checker
