@@ -27,7 +27,8 @@ until_works() {  # until_works SECONDS COMMAND...
   until "$@"; do ((SECONDS < limit)) || { echo "smoke: gave up: $*" >&2; return 1; }; sleep 1; done
 }
 listed() { [[ "$(timeout 20 kcat -b "$brokers" -L 2>/dev/null | grep -c ' broker [123] at ')" == 3 ]]; }
-produce() { seq 1 1000 | timeout 40 kcat -b "$brokers" -P -t smoke -X acks=all -X message.timeout.ms=20000; }
+# Keys spread the records over every partition: without them they may all land where the stopped broker does not lead.
+produce() { seq 1 1000 | sed 's/.*/&:&/' | timeout 40 kcat -b "$brokers" -P -K: -t smoke -X acks=all -X message.timeout.ms=20000; }
 # Retried sends may have written a record twice; none may be missing.
 read_back() { [[ "$(timeout 60 kcat -b "$brokers" -C -t smoke -o beginning -e -q | sort -n | uniq | wc -l)" == 1000 ]]; }
 
