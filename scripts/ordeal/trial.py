@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 from ordeal import facts, layout, paths, runs, verdict
+from ordeal.effective import settings
 from ordeal.errors import HARNESS, PASS, UNKNOWN, USAGE, OrdealError, usage
 from ordeal.live import Live
 from ordeal.nemesis import Nemesis, Refused
-from ordeal.options import PAGE_CACHE, Spec
+from ordeal.options import Spec
 from ordeal.tail import Tail
 from ordeal.terminal import Terminal, clock, count, seconds
 
@@ -42,6 +43,7 @@ class Trial:
         self.phases: dict[str, int] = {}
         self.crashes: list[str] = []
         self.summary: dict = {}
+        self.read_back: dict | None = None
         self.hosts = [f"c{i}" for i in range(1, spec.clients + 1)]
         self._client_tails = {h: Tail(self.folder / "clients" / h / "out.log") for h in self.hosts}
         self._trace_tails = [Tail(self.folder / "nodes" / str(n) / "trace.jsonl") for n in range(1, spec.nodes + 1)]
@@ -93,14 +95,12 @@ class Trial:
 
     def _write_trial(self) -> None:
         s = self.spec
-        effective = {"acks": "all" if s.acks == -1 else str(s.acks), "enable.idempotence": s.idempotence, "replication.factor": s.rf,
-                     "min.insync.replicas": s.min_isr, "consumer.mode": "assign",
-                     "log.flush.interval.messages": "1" if s.durability == "fsync" else PAGE_CACHE, **s.settings}
+        effective = settings(s, self.read_back)
         load = {"name": "log", **layout.workload(s, self.run_id, 1), "producers": s.producers, "consumers": s.consumers,
                 "rate": s.rate, "acks": effective["acks"], "client_hosts": s.clients}
         document = {
             "schema": 1, "run_id": self.run_id, "name": s.name, "command": s.command, "world": "real", "promises": s.promises,
-            "min_faults": s.min_faults, "required_faults": s.required, "effective": effective, "phases": self.phases,
+            "min_faults": s.min_faults, "required_faults": s.required, "effective": effective, "read_back": self.read_back, "phases": self.phases,
             "nodes": [{"id": n, "address": layout.node_address(n)} for n in range(1, s.nodes + 1)], "seed": s.seed,
             "time_s": s.time_s, "target": "ordeal", "plan": s.plan_name, "durability": s.durability, "mutations": s.mutations,
             "config": {"min.insync.replicas": str(s.min_isr), "log.flush.interval.messages": effective["log.flush.interval.messages"],
@@ -147,6 +147,17 @@ class Trial:
         self.nemesis.call("spawn", id=name, kind="client", host=host, argv=argv, cwd=str(folder),
                           stdout=str(folder / f"out{suffix}.log"), stderr=str(folder / f"err{suffix}.log"))
 
+    def _read_back(self) -> None:
+        """Promises are judged by what the cluster is really set to, so it is asked rather than believed."""
+        host = self.hosts[0]
+        self._spawn_client(host, "settings", ["settings"])
+        ended = self.nemesis.call("wait", CONNECT_S + 5, id="settings", timeout_ms=CONNECT_S * 1000)
+        log = self.folder / "clients" / host / "err-settings.log"
+        rows = [r for r in Tail(log.with_name("out-settings.log")).read() if r.get("event") == "settings"]
+        if ended.get("code") != 0 or not rows:
+            raise self._client_failed("reading the settings back", ended, log)
+        self.read_back = rows[-1]
+
     def _drive(self) -> None:
         self.phases["drive"] = time.monotonic_ns()
         for host in self.hosts:
@@ -156,6 +167,7 @@ class Trial:
         if late:
             raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {CONNECT_S} s", f"its log: "
                               f"{self._shown('clients', late[0], 'err.log')}", detail=_last_lines(self.folder / "clients" / late[0] / "err.log"))
+        self._read_back()
         try:
             self.nemesis.call("plan.start", plan=self.spec.plan_text, seed=self.spec.seed, time=f"{round(self.spec.time_s * 1000)}ms")
         except Refused as refused:

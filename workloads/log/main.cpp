@@ -1,6 +1,7 @@
 // ordeal-workload: the clients of a trial, in one process per client host.
 //
 //   ordeal-workload log   --config FILE --out DIR [--host NAME]   drive the cluster and record a history
+//   ordeal-workload settings --config FILE --out DIR              print what brokers and topics are really set to
 //   ordeal-workload audit --config FILE --out DIR [--host NAME]   read everything back to its proven end
 //
 // Status lines (JSON) go to standard output; SIGTERM and SIGINT stop the sending, outcomes are then awaited.
@@ -23,6 +24,7 @@
 #include "workloads/log/audit.h"
 #include "workloads/log/env_clients.h"
 #include "workloads/log/rdkafka_driver.h"
+#include "workloads/log/settings.h"
 #include "workloads/log/stopwatch.h"
 
 using namespace ordeal;
@@ -43,8 +45,9 @@ struct Arguments {
 
 void print_usage() {
   fmt::print(stderr,
-             "usage: ordeal-workload log|audit --config FILE --out DIR [--host NAME]\n"
+             "usage: ordeal-workload log|settings|audit --config FILE --out DIR [--host NAME]\n"
              "  log    create the topics, produce and consume until the configured time is over\n"
+             "  settings  print the effective settings of brokers and topics\n"
              "  audit  read every partition to its proven end with the native client\n"
              "example: ordeal-workload log --config workload.json --out runs/latest/history --host c1\n");
 }
@@ -66,7 +69,7 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  const bool known = arguments.command == "log" || arguments.command == "audit";
+  const bool known = arguments.command == "log" || arguments.command == "audit" || arguments.command == "settings";
   if (!known || argc % 2 != 0 || arguments.config.empty() || arguments.out.empty()) return std::nullopt;
   return arguments;
 }
@@ -219,6 +222,23 @@ int run_log(const Arguments& arguments, const workload::LogConfig& config, int s
   return 0;
 }
 
+int run_settings(const workload::LogConfig& config) {
+  EnvThread world;
+  auto read = [&config](env::Env& env) -> env::Task<Result<workload::EffectiveSettings>> {
+    auto settings = co_await workload::read_settings(env, config, env.scheduler.now() + 10s);
+    co_return settings;
+  };
+  const auto settings = world.run<Result<workload::EffectiveSettings>>(read, [] {});
+  if (!settings) return harness_failure(settings.error());
+  json brokers = json::object();
+  for (const auto& [node, values] : settings->brokers) brokers[std::to_string(node)] = values;
+  say({{"event", "settings"},
+       {"brokers", brokers},
+       {"topics", settings->topics},
+       {"replication", settings->replication}});
+  return 0;
+}
+
 int run_audit(const Arguments& arguments, const workload::LogConfig& config) {
   const std::string writer = arguments.host + "-auditor";
   auto recorder =
@@ -264,5 +284,6 @@ int main(int argc, char** argv) {
     return kExitUsage;
   }
   const int signals = block_signals();
+  if (arguments->command == "settings") return run_settings(*config);
   return arguments->command == "log" ? run_log(*arguments, *config, signals) : run_audit(*arguments, *config);
 }
