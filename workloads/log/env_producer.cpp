@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "workloads/log/env_clients.h"
+#include "workloads/log/record_delivery.h"
 
 namespace ordeal::workload {
 
@@ -29,18 +30,6 @@ client::ProducerOptions producer_options(const LogConfig& config) {
   options.retries = config.retries;
   options.records_max = static_cast<std::size_t>(config.outstanding_max);
   return options;
-}
-
-const char* persistence_name(client::Persistence persistence) {
-  switch (persistence) {
-    case client::Persistence::not_persisted:
-      return "not_persisted";
-    case client::Persistence::possibly_persisted:
-      return "possibly_persisted";
-    case client::Persistence::persisted:
-      return "persisted";
-  }
-  return "possibly_persisted";
 }
 
 constexpr Duration kTick = 5ms;
@@ -88,27 +77,8 @@ EnvProducer::EnvProducer(env::Env& env, const LogConfig& config, std::int32_t in
 }
 
 void EnvProducer::on_delivery(const client::Delivery& delivery) {
-  const Instant now = env_.scheduler.now();
-  const std::uint64_t value = delivery.tag & history::kNoValue;
-  const auto object = static_cast<std::uint16_t>(delivery.tag >> history::kValueBits);
-  const history::Type type = client::classify_send(delivery.error, delivery.persistence);
-  if (type == history::Type::ok) {
-    recorder_->send_ok(now, process_, object, value, delivery.offset, delivery.leader_epoch);
-    progress_.ok.fetch_add(1, std::memory_order_relaxed);
-    if (!std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
-    return;
-  }
-  history::ErrorDetail why;
-  why.class_name = delivery.error;
-  why.text = delivery.error_text;
-  why.message_status = persistence_name(delivery.persistence);
-  if (type == history::Type::fail) {
-    recorder_->send_fail(now, process_, object, value, why);
-    progress_.fail.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    recorder_->send_info(now, process_, object, value, why);
-    progress_.info.fetch_add(1, std::memory_order_relaxed);
-  }
+  const bool acknowledged = record_delivery(*recorder_, progress_, env_.scheduler.now(), process_, delivery);
+  if (acknowledged && !std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
 }
 
 void EnvProducer::on_epoch_change(const client::EpochChange& change) {
@@ -139,14 +109,10 @@ void EnvProducer::send_one() {
   progress_.invoked.fetch_add(1, std::memory_order_relaxed);
   const bool queued =
       producer_->send(objects_[object], key.empty() ? std::nullopt : std::optional<ByteView>(as_bytes(key)), payload,
-                      value | (std::uint64_t{object} << history::kValueBits));
+                      pack_tag(value, object));
   if (queued) return;
-  history::ErrorDetail why;
-  why.class_name = "_QUEUE_FULL";
-  why.text = "the producer's buffer is full";
-  why.message_status = "not_persisted";
-  recorder_->send_fail(env_.scheduler.now(), process_, object, value, why);
-  progress_.fail.fetch_add(1, std::memory_order_relaxed);
+  record_refusal(*recorder_, progress_, env_.scheduler.now(), process_, object, value, "_QUEUE_FULL",
+                 "the producer's buffer is full");
 }
 
 Task<> EnvProducer::run(env::Gate* stop) {

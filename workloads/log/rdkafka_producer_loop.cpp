@@ -5,19 +5,13 @@
 #include <algorithm>
 
 #include "workloads/log/rdkafka_driver.h"
+#include "workloads/log/record_delivery.h"
 #include "workloads/log/stopwatch.h"
 
 namespace ordeal::workload {
 namespace {
 
 constexpr std::uint16_t kProcessStep = 100;  // producers of a host are numbered below it
-
-// The tag of a send: value and object, so that a delivery needs no table. 40 + 16 bits.
-std::uint64_t pack_tag(std::uint64_t value, std::uint16_t object) {
-  return value | (std::uint64_t{object} << history::kValueBits);
-}
-std::uint64_t tag_value(std::uint64_t tag) { return tag & history::kNoValue; }
-std::uint16_t tag_object(std::uint64_t tag) { return static_cast<std::uint16_t>(tag >> history::kValueBits); }
 
 client::Properties producer_properties(const LogConfig& config, const std::string& client_id) {
   client::Properties all = rdkafka_properties(config, client_id);
@@ -33,18 +27,6 @@ client::Properties producer_properties(const LogConfig& config, const std::strin
   if (config.retries >= 0) all.emplace_back("message.send.max.retries", std::to_string(config.retries));
   all.insert(all.end(), config.librdkafka.begin(), config.librdkafka.end());
   return all;
-}
-
-const char* persistence_name(client::Persistence persistence) {
-  switch (persistence) {
-    case client::Persistence::not_persisted:
-      return "not_persisted";
-    case client::Persistence::possibly_persisted:
-      return "possibly_persisted";
-    case client::Persistence::persisted:
-      return "persisted";
-  }
-  return "possibly_persisted";
 }
 
 }  // namespace
@@ -71,27 +53,8 @@ Status RdkafkaProducerLoop::open_client() {
 }
 
 void RdkafkaProducerLoop::on_delivery(const client::Delivery& delivery) {
-  const Instant now = monotonic_now();
-  const std::uint64_t value = tag_value(delivery.tag);
-  const std::uint16_t object = tag_object(delivery.tag);
-  const history::Type type = client::classify_send(delivery.error, delivery.persistence);
-  if (type == history::Type::ok) {
-    recorder_->send_ok(now, process_, object, value, delivery.offset);
-    progress_.ok.fetch_add(1, std::memory_order_relaxed);
-    if (!std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
-    return;
-  }
-  history::ErrorDetail why;
-  why.class_name = delivery.error;
-  why.text = delivery.error_text;
-  why.message_status = persistence_name(delivery.persistence);
-  if (type == history::Type::fail) {
-    recorder_->send_fail(now, process_, object, value, why);
-    progress_.fail.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    recorder_->send_info(now, process_, object, value, why);
-    progress_.info.fetch_add(1, std::memory_order_relaxed);
-  }
+  const bool acknowledged = record_delivery(*recorder_, progress_, monotonic_now(), process_, delivery);
+  if (acknowledged && !std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
 }
 
 void RdkafkaProducerLoop::send_one() {
@@ -107,13 +70,7 @@ void RdkafkaProducerLoop::send_one() {
       producer_->produce(objects_[object], key.empty() ? std::nullopt : std::optional<ByteView>(as_bytes(key)), payload,
                          pack_tag(value, object));
   if (!refused) return;
-  // Nothing was queued, so nothing can have been sent.
-  history::ErrorDetail why;
-  why.class_name = refused->error;
-  why.text = refused->text;
-  why.message_status = persistence_name(client::Persistence::not_persisted);
-  recorder_->send_fail(monotonic_now(), process_, object, value, why);
-  progress_.fail.fetch_add(1, std::memory_order_relaxed);
+  record_refusal(*recorder_, progress_, monotonic_now(), process_, object, value, refused->error, refused->text);
 }
 
 void RdkafkaProducerLoop::replace_client_if_dead() {
