@@ -176,6 +176,11 @@ Result<ProbeFigures> probe(const Options& options, std::int32_t partition, std::
   ProbeFigures figures;
   Options quick = options;
   quick.linger_ms = 0;
+  // A leader that was cut off is silence: what is measured is the cluster, so the client must not wait it out.
+  const std::vector<std::pair<std::string, std::string>> impatient{{"socket.timeout.ms", "1000"},
+                                                                   {"request.timeout.ms", "1000"},
+                                                                   {"topic.metadata.refresh.interval.ms", "500"}};
+  quick.properties.insert(quick.properties.begin(), impatient.begin(), impatient.end());
   auto producer = client::RdProducer::create(producer_properties(quick), [&figures](const client::Delivery& delivery) {
     if (!delivery.error.empty()) {
       ++figures.errors;

@@ -19,7 +19,7 @@ class Plan:
         self.produce_s = 2 if quick else 5
         self.latency_s = 3 if quick else 10
         self.failovers = 2 if quick else 7
-        self.hold_s = 4
+        self.hold_s = 8
         self.settle_s = 2
 
 
