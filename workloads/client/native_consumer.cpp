@@ -144,8 +144,7 @@ Task<> NativeConsumer::validate(TopicPartition tp, Assigned* assigned, std::uint
   work_.notify_all();
 }
 
-wire::FetchRequest NativeConsumer::make_request(NodeId node, std::int16_t,
-                                                std::map<TopicPartition, std::uint64_t>* asked) {
+wire::FetchRequest NativeConsumer::make_request(NodeId node, std::map<TopicPartition, std::uint64_t>* asked) {
   wire::FetchRequest request;
   request.max_wait_ms = static_cast<std::int32_t>(options_.max_wait / 1ms);
   request.min_bytes = options_.min_bytes;
@@ -174,7 +173,7 @@ Task<> NativeConsumer::run_node(NodeId node) {
   while (!gate_.closing()) {
     std::map<TopicPartition, std::uint64_t> asked;
     wire::FetchRequest request;
-    if (chunks_.size() < options_.buffered_chunks_max) request = make_request(node, 0, &asked);
+    if (chunks_.size() < options_.buffered_chunks_max) request = make_request(node, &asked);
     if (asked.empty()) {
       Instant wake_at = kForever;
       for (const auto& [tp, assigned] : assigned_) {

@@ -84,7 +84,7 @@ class NativeConsumer {
   env::Task<> run_leaders();
   env::Task<> run_node(NodeId node);
   env::Task<> validate(TopicPartition tp, Assigned* assigned, std::uint64_t generation);
-  wire::FetchRequest make_request(NodeId node, std::int16_t version, std::map<TopicPartition, std::uint64_t>* asked);
+  wire::FetchRequest make_request(NodeId node, std::map<TopicPartition, std::uint64_t>* asked);
   void take_reply(NodeId node, const wire::FetchResponse& reply, const std::map<TopicPartition, std::uint64_t>& asked);
   void take_partition(NodeId node, const TopicPartition& tp, const wire::FetchResponse::PartitionData& data);
   void take_error(NodeId node, const TopicPartition& tp, Assigned& assigned,

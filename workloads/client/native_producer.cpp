@@ -112,7 +112,7 @@ Task<bool> NativeProducer::transmit(Partition* partition, LeaderInfo leader,
   const std::int16_t version = cluster_.version_for(leader.node, wire::ApiKey::produce, 12);
   seal(*partition, *batch);
   partition->ready.pop_front();
-  wire::ProduceRequest request = make_request(*partition, *batch, version);
+  wire::ProduceRequest request = make_request(*partition, *batch);
   ++batch->attempts;
   if (options_.acks == 0) {
     Status sent = co_await link->send_only(std::move(request), version);
@@ -145,7 +145,7 @@ void NativeProducer::seal(Partition& partition, Batch& batch) {
   wire::refresh_crc(batch.encoded);
 }
 
-wire::ProduceRequest NativeProducer::make_request(const Partition& partition, Batch& batch, std::int16_t) {
+wire::ProduceRequest NativeProducer::make_request(const Partition& partition, const Batch& batch) const {
   wire::ProduceRequest request;
   request.acks = options_.acks;
   request.timeout_ms = static_cast<std::int32_t>(cluster_.options().request_timeout / 1ms);
@@ -181,7 +181,8 @@ Task<> NativeProducer::close(Instant deadline) {
     std::deque<BatchPtr> open;
     open.swap(partition->ready);
     for (const BatchPtr& batch : open)
-      finish(*partition, batch, batch->attempts == 0 ? "_NEVER_SENT" : "_PURGE_QUEUE", "producer closed", kNoOffset, kNoEpoch);
+      finish(*partition, batch, batch->attempts == 0 ? "_NEVER_SENT" : "_PURGE_QUEUE", "producer closed", kNoOffset,
+             kNoEpoch);
     open.clear();
     open.swap(partition->in_flight);
     for (const BatchPtr& batch : open) {

@@ -77,7 +77,7 @@ class NativeProducer {
                           channel::KafkaChannel::Ticket ticket, std::int16_t version, LeaderInfo leader);
   BatchPtr next_to_send(Partition& partition, Instant* wake_at);
   env::Task<bool> transmit(Partition* partition, LeaderInfo leader, std::shared_ptr<channel::KafkaChannel> link);
-  wire::ProduceRequest make_request(const Partition& partition, Batch& batch, std::int16_t version);
+  wire::ProduceRequest make_request(const Partition& partition, const Batch& batch) const;
   void seal(Partition& partition, Batch& batch);
   void on_result(Partition& partition, const BatchPtr& batch, wire::ErrorCode error, const std::string& text,
                  Offset base, LeaderInfo leader);

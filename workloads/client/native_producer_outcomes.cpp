@@ -90,8 +90,7 @@ void NativeProducer::expire(Partition& partition) {
   }
 }
 
-void NativeProducer::request_bump(std::int32_t cause, const TopicPartition& at, NodeId by,
-                                  std::int32_t sequence) {
+void NativeProducer::request_bump(std::int32_t cause, const TopicPartition& at, NodeId by, std::int32_t sequence) {
   if (bump_wanted_) return;
   bump_wanted_ = true;
   bump_cause_ = cause;
@@ -107,7 +106,8 @@ Task<> NativeProducer::run_bumps() {
       co_await settled_.wait();
       continue;
     }
-    const EpochChange before{producer_id_, producer_epoch_, kNoProducerId, -1, bump_cause_, bump_at_, bump_node_, bump_sequence_};
+    const EpochChange before{producer_id_, producer_epoch_, kNoProducerId, -1,
+                             bump_cause_,  bump_at_,        bump_node_,    bump_sequence_};
     bool done = co_await init_producer_id(now() + cluster_.options().request_timeout);
     if (!done) {
       co_await gate_.sleep_for(options_.retry_backoff);

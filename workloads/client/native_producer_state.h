@@ -50,12 +50,7 @@ struct NativeProducer::Partition {
     if (batch->sequence == wire::kNoSequence) {
       while (at != ready.end() && (*at)->attempts > 0 && (*at)->created <= batch->created) ++at;
     } else {
-      // Sequences of open batches lie within a small window, so a wrapped difference orders them.
-      const auto before = [](std::int32_t a, std::int32_t b) {
-        return ((static_cast<std::uint32_t>(a) - static_cast<std::uint32_t>(b)) & 0x7fffffffU) > 0x40000000U;
-      };
-      while (at != ready.end() && (*at)->sequence != wire::kNoSequence && before((*at)->sequence, batch->sequence))
-        ++at;
+      while (at != ready.end() && (*at)->sequence != wire::kNoSequence && older(**at, *batch)) ++at;
     }
     ready.insert(at, batch);
   }
@@ -82,6 +77,7 @@ struct NativeProducer::Partition {
   }
 
  private:
+  // Sequences of open batches lie within a small window, so a wrapped difference orders them.
   static bool older(const Batch& a, const Batch& b) {
     return ((static_cast<std::uint32_t>(a.sequence) - static_cast<std::uint32_t>(b.sequence)) & 0x7fffffffU) >
            0x40000000U;

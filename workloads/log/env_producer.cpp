@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "workloads/log/env_clients.h"
+#include "workloads/log/header.h"
 #include "workloads/log/record_delivery.h"
 
 namespace ordeal::workload {
@@ -45,19 +46,7 @@ client::ClusterOptions native_cluster_options(const LogConfig& config, const std
 }
 
 history::Header native_header(const LogConfig& config, const std::string& writer) {
-  history::Header header;
-  header.run_id = config.run_id;
-  header.writer = writer;
-  header.client_kind = "native";
-  header.client_version = ORDEAL_VERSION;
-  header.objects = config.objects();
-  header.config = {{"acks", config.acks == -1 ? "all" : std::to_string(config.acks)},
-                   {"enable.idempotence", config.idempotence ? "true" : "false"},
-                   {"compression.type", config.compression},
-                   {"isolation.level", config.isolation},
-                   {"max.in.flight.requests.per.connection", std::to_string(config.max_in_flight)}};
-  if (config.retries >= 0) header.config["retries"] = std::to_string(config.retries);
-  return header;
+  return client_header(config, writer, "native", ORDEAL_VERSION);
 }
 
 EnvProducer::EnvProducer(env::Env& env, const LogConfig& config, std::int32_t index,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "workloads/client/rdkafka.h"
+#include "workloads/log/header.h"
 #include "workloads/log/rdkafka_consumer_loop.h"
 #include "workloads/log/rdkafka_producer_loop.h"
 
@@ -10,19 +11,7 @@ namespace ordeal::workload {
 namespace {
 
 history::Header make_header(const LogConfig& config, const std::string& writer) {
-  history::Header header;
-  header.run_id = config.run_id;
-  header.writer = writer;
-  header.client_kind = "librdkafka";
-  header.client_version = client::rdkafka_version();
-  header.objects = config.objects();
-  header.config = {{"acks", config.acks == -1 ? "all" : std::to_string(config.acks)},
-                   {"enable.idempotence", config.idempotence ? "true" : "false"},
-                   {"compression.type", config.compression},
-                   {"isolation.level", config.isolation},
-                   {"max.in.flight.requests.per.connection", std::to_string(config.max_in_flight)}};
-  if (config.retries >= 0) header.config["retries"] = std::to_string(config.retries);
-  return header;
+  return client_header(config, writer, "librdkafka", client::rdkafka_version());
 }
 
 }  // namespace
