@@ -10,12 +10,15 @@
 
 namespace ordeal::env {
 
+class Buggify;
+
 struct Env {
   Scheduler& scheduler;
   Network& network;
   Disk& disk;
   Random& random;
   TraceSink& trace;
+  Buggify* buggify = nullptr;  // buggify.h; null: nothing rare is asked for
 };
 
 }  // namespace ordeal::env

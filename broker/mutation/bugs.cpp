@@ -1,0 +1,127 @@
+// What each switch makes the broker do wrong, where the bug was met in the field, and who must notice.
+#include "broker/mutation/mutation.h"
+
+namespace ordeal::mutation {
+namespace {
+
+constexpr std::array kBugs{
+    // ---- A: replication and leader epochs
+    BugInfo{Bug::repl_truncate_to_hw, "A1", "repl.truncate_to_hw", "KIP-101 scenario 1, KAFKA-1211",
+            "a new follower cuts its log to its own high watermark instead of asking the leader where its epoch ends",
+            "lost-write"},
+    BugInfo{Bug::repl_fetch_without_epoch_lookup, "A2", "repl.fetch_without_epoch_lookup",
+            "KIP-101 scenario 2, KAFKA-3919",
+            "a follower resumes fetching at its log end without having its last epoch checked by the leader",
+            "inconsistent-offsets"},
+    BugInfo{Bug::repl_epoch_reply_offset_only, "A3", "repl.epoch_reply_offset_only", "KAFKA-6361, KIP-279",
+            "a diverging follower cuts at the leader's end offset and ignores which epoch it is the end of",
+            "inconsistent-offsets"},
+    BugInfo{Bug::repl_epoch_start_on_first_append, "A4", "repl.epoch_start_on_first_append", "KAFKA-7415",
+            "a new leader records its epoch at its first append instead of when it becomes leader", "lost-write"},
+    BugInfo{Bug::repl_ignore_fetch_leader_epoch, "A5", "repl.ignore_fetch_leader_epoch", "KAFKA-6880, KIP-320",
+            "the leader serves fetches and lookups that carry an older or newer leader epoch", "inconsistent-offsets"},
+    BugInfo{Bug::repl_skip_truncate_if_same_leader, "A6", "repl.skip_truncate_if_same_leader", "KAFKA-7164",
+            "a follower skips reconciling its log when the new epoch has the leader it already follows",
+            "inconsistent-offsets"},
+    BugInfo{Bug::repl_session_skips_epoch_check, "A7", "repl.session_skips_epoch_check", "KAFKA-9338",
+            "the leader epoch is checked when a fetch session opens, but not on its incremental fetches",
+            "inconsistent-offsets"},
+    BugInfo{Bug::isr_expand_at_hw_only, "A8", "isr.expand_at_hw_only", "KAFKA-7128",
+            "a follower is admitted to the ISR at the leader's high watermark although that is below the epoch's start",
+            "lost-write"},
+    BugInfo{Bug::repl_count_diverging_fetch, "A9", "repl.count_diverging_fetch", "KAFKA-13141",
+            "the fetch offset of a diverging follower counts as its progress", "lost-write"},
+    BugInfo{Bug::repl_hw_counts_old_epoch_fetch, "A10", "repl.hw_counts_old_epoch_fetch", "Kip320FirstTry.tla",
+            "fetches sent in an older leader epoch count towards the high watermark", "lost-write"},
+    BugInfo{Bug::repl_truncate_on_stale_reply, "A12", "repl.truncate_on_stale_reply", "KAFKA-13207",
+            "a delayed diverging reply is acted on after the replica has changed its role or epoch", "lost-write"},
+    BugInfo{Bug::isr_hw_uses_committed_isr_only, "A13", "isr.hw_uses_committed_isr_only", "KIP-497, KAFKA-12686",
+            "the high watermark ignores the members of a proposed ISR that is not answered yet", "lost-write"},
+    BugInfo{Bug::isr_ignore_broker_epoch, "A14", "isr.ignore_broker_epoch", "KIP-903, KAFKA-14139",
+            "the controller admits a joiner to the ISR although it has restarted since it fetched", "lost-write"},
+    BugInfo{Bug::isr_hw_below_min_isr, "A15a", "isr.hw_below_min_isr", "KIP-966, KAFKA-15583",
+            "the high watermark goes on while the ISR is below its minimum", "lost-write"},
+    BugInfo{Bug::isr_keep_unclean_last, "A15b", "isr.keep_unclean_last", "KIP-966",
+            "the last replica of an ISR stays electable after an unclean shutdown", "lost-write"},
+    BugInfo{Bug::repl_list_offsets_before_leso, "A16", "repl.list_offsets_before_leso", "KIP-207",
+            "a new leader answers the latest offset before its high watermark reached its epoch's start",
+            "end-offset-regression"},
+    BugInfo{Bug::repl_oor_resets_to_start, "A17", "repl.oor_resets_to_start", "KAFKA-2143, KAFKA-9491",
+            "a follower that is ahead of its leader throws its log away and starts at the leader's log start",
+            "lost-write"},
+    BugInfo{Bug::repl_hw_over_empty_replica_map, "A18b", "repl.hw_over_empty_replica_map", "KAFKA-10301",
+            "the high watermark is computed while the progress of the followers is forgotten, so over nobody",
+            "lost-write"},
+    // ---- B: idempotent producer
+    BugInfo{Bug::idem_dup_is_out_of_order, "B1", "idem.dup_is_out_of_order", "KAFKA-5494",
+            "a retried batch that was already appended is refused as out of order instead of answered as a duplicate",
+            "duplicate"},
+    // ---- E: storage and durability
+    BugInfo{Bug::disk_no_dir_fsync, "E1", "disk.no_dir_fsync", "KAFKA-3968",
+            "a new segment's file is synced, the directory that names it is not", "lost-write"},
+    BugInfo{
+        Bug::disk_keep_clean_marker, "E2", "disk.keep_clean_marker", "KAFKA-10471",
+        "the clean-shutdown marker is deleted after loading, so a crash in between skips recovery at the next start",
+        "corrupt-value"},
+    BugInfo{Bug::disk_epoch_ckpt_unsynced, "E4a", "disk.epoch_ckpt_unsynced", "KAFKA-15046, KAFKA-16541",
+            "the leader-epoch checkpoint is written without a sync and trusted after a power cut",
+            "inconsistent-offsets"},
+    BugInfo{Bug::disk_epoch0_skipped, "E4b", "disk.epoch0_skipped", "KAFKA-10432",
+            "rebuilding the epoch history from the log leaves epoch 0 out", "inconsistent-offsets"},
+    BugInfo{Bug::disk_producer_snapshot_unsynced, "E5", "disk.producer_snapshot_unsynced", "KAFKA-9892",
+            "a producer-state snapshot is not synced although the recovery point says all before it is safe",
+            "duplicate"},
+    BugInfo{Bug::disk_delete_past_hw, "E9a", "disk.delete_past_hw", "KAFKA-5634",
+            "retention deletes segments past the high watermark", "OffsetsOrdered"},
+    BugInfo{Bug::disk_reuse_offset_after_prefix_truncate, "E9b", "disk.reuse_offset_after_prefix_truncate",
+            "Redpanda 3709f81080", "after deleting every segment the next offset is taken from the empty log",
+            "inconsistent-offsets"},
+    BugInfo{Bug::disk_stale_index_after_truncate, "E10", "disk.stale_index_after_truncate", "KAFKA-6492, KAFKA-6388",
+            "truncation leaves index entries past the new end", "IndexWithinTarget"},
+    BugInfo{Bug::disk_skip_crc, "E11", "disk.skip_crc", "KAFKA-4384, KAFKA-14104",
+            "batch checksums are not verified at append, replication and recovery", "corrupt-value"},
+    // ---- F: metadata, Raft, controller
+    BugInfo{Bug::raft_no_fsync, "F1", "raft.no_fsync", "KAFKA-10533",
+            "a voter answers, and a leader counts its own entries, before they are synced", "MetadataDurable"},
+    BugInfo{Bug::raft_relead_same_epoch, "F2a", "raft.relead_same_epoch", "KAFKA-10527",
+            "a restarted leader resumes in the term it led before", "ElectionSafety"},
+    BugInfo{Bug::raft_vote_not_persisted, "F2b", "raft.vote_not_persisted", "KAFKA-10527",
+            "a vote is answered before it is stored, so a restarted voter may vote twice in a term", "ElectionSafety"},
+    BugInfo{Bug::raft_commit_old_term, "F3", "raft.commit_old_term", "KAFKA-12619",
+            "entries of an older term commit by counting, before one of the leader's own term does",
+            "MetadataLogMatching"},
+    BugInfo{Bug::raft_truncate_below_hw, "F4", "raft.truncate_below_hw", "KAFKA-12460",
+            "a voter cuts its metadata log below what it knows to be committed", "MetadataLogMatching"},
+    BugInfo{Bug::raft_no_check_quorum, "F5", "raft.no_check_quorum", "KAFKA-15489",
+            "a leader that a majority no longer answers does not step down", "OneActiveController"},
+    BugInfo{Bug::raft_overlapping_reconfig, "F6", "raft.overlapping_reconfig", "Redpanda b1e1e0298b",
+            "a second change of the voters may begin before the first is committed", "ElectionSafety"},
+    BugInfo{Bug::raft_apply_uncommitted, "F8", "raft.apply_uncommitted", "Redpanda 1aaf98fce8",
+            "entries are applied to the state machine before they are committed", "MetadataLogMatching"},
+    BugInfo{Bug::raft_snapshot_off_by_one, "F9", "raft.snapshot_off_by_one", "KAFKA-14238, KAFKA-14618",
+            "a snapshot claims one entry more than it holds", "MetadataLogMatching"},
+    BugInfo{Bug::ctl_isr_allows_fenced, "F11", "ctl.isr_allows_fenced", "KAFKA-13916, KIP-841",
+            "a fenced or stopping broker may join an ISR", "NoFencedInIsr"},
+    BugInfo{Bug::ctl_accept_stale_epoch, "F12", "ctl.accept_stale_epoch", "KAFKA-6082, KIP-570",
+            "a partition change in an old epoch is applied over a newer one", "SingleLeader"},
+};
+static_assert(kBugs.size() == static_cast<std::size_t>(Bug::count_));
+
+constexpr std::array kAbsent{
+    AbsentBug{"A18a", "repl.keep_follower_leo_across_epochs", "Vanlightly CHECK on a new epoch", Absence::needs_feature,
+              "replicas cannot be reassigned yet"},
+    AbsentBug{"A20", "fetch.prefer_any_replica", "KIP-392, KAFKA-14372", Absence::needs_feature,
+              "consumers cannot fetch from followers yet"},
+    AbsentBug{"E6", "disk.leo_after_index", "KAFKA-7866", Absence::needs_feature,
+              "there is no aborted-transaction index before transactions"},
+    AbsentBug{"E8", "compact.above_hw", "KAFKA-13194", Absence::needs_feature, "there is no compaction yet"},
+    AbsentBug{"E12", "disk.stale_offset_map", "Redpanda bdf06f64d6", Absence::not_applicable,
+              "clients see the log's own offsets; no internal records are hidden by an offset map"},
+};
+
+}  // namespace
+
+std::span<const BugInfo> all_bugs() { return kBugs; }
+std::span<const AbsentBug> absent_bugs() { return kAbsent; }
+
+}  // namespace ordeal::mutation
