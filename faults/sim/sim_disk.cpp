@@ -77,9 +77,13 @@ SimDisk::~SimDisk() = default;
 void SimDisk::power_cut() {
   loop_.digest().note("power cut", loop_.now(), id_);
   root_->power_cut(random_);
+  tell(DiskChange::power_cut, "");
 }
 
-void SimDisk::wipe() { root_ = std::make_shared<Inode>(true); }
+void SimDisk::wipe() {
+  root_ = std::make_shared<Inode>(true);
+  tell(DiskChange::wipe, "");
+}
 
 void SimDisk::crash_in_call(std::uint64_t calls, CrashKind kind) {
   ORDEAL_CHECK(calls > 0);
@@ -94,6 +98,7 @@ Status SimDisk::flip_bit(const std::string& path, std::uint64_t offset, unsigned
   const auto mask = static_cast<std::uint8_t>(1U << (bit % 8));
   inode->cached[offset] ^= mask;
   if (offset < inode->durable.size()) inode->durable[offset] ^= mask;
+  tell(DiskChange::rot, path, offset);
   return {};
 }
 
@@ -118,6 +123,11 @@ std::shared_ptr<Inode> SimDisk::find(const std::string& path) const {
 std::optional<Bytes> SimDisk::cached(const std::string& path) const {
   const auto inode = find(path);
   return inode && !inode->is_directory ? std::optional(inode->cached) : std::nullopt;
+}
+
+const Bytes* SimDisk::peek(const std::string& path) const {
+  const auto inode = find(path);
+  return inode && !inode->is_directory ? &inode->cached : nullptr;
 }
 
 std::optional<Bytes> SimDisk::durable(const std::string& path) const {
@@ -199,9 +209,11 @@ class SimFile final : public env::File {
     if (disk_.strikes()) {
       change.bytes.resize(disk_.random_.below(change.bytes.size() + 1));
       if (!change.bytes.empty()) inode_->apply(std::move(change));
+      disk_.tell(DiskChange::write, path_, offset);
       return disk_.crash(*frozen_, path_);
     }
     inode_->apply(std::move(change));
+    disk_.tell(DiskChange::write, path_, offset);
     return {};
   }
 
@@ -212,7 +224,10 @@ class SimFile final : public env::File {
       return begun;
     }
     const bool strikes = disk_.strikes();
-    if (!strikes || disk_.random_.chance(1, 2)) inode_->sync();
+    if (!strikes || disk_.random_.chance(1, 2)) {
+      inode_->sync();
+      disk_.tell(DiskChange::sync, path_);
+    }
     return strikes ? disk_.crash(*frozen_, path_) : Status{};
   }
 
@@ -222,7 +237,10 @@ class SimFile final : public env::File {
     change.truncates = true;
     change.offset = size;
     const bool strikes = disk_.strikes();
-    if (!strikes || disk_.random_.chance(1, 2)) inode_->apply(std::move(change));
+    if (!strikes || disk_.random_.chance(1, 2)) {
+      inode_->apply(std::move(change));
+      disk_.tell(DiskChange::truncate, path_, size);
+    }
     return strikes ? disk_.crash(*frozen_, path_) : Status{};
   }
 
@@ -254,7 +272,10 @@ class SimFile final : public env::File {
 Status DiskHandle::change(FileOp op, const std::string& path, const std::function<void()>& effect) {
   ORDEAL_TRY(disk_.begin(*frozen_, op, path));
   const bool strikes = disk_.strikes();
-  if (!strikes || disk_.random_.chance(1, 2)) effect();
+  if (!strikes || disk_.random_.chance(1, 2)) {
+    effect();
+    disk_.tell(DiskChange::names, path);
+  }
   return strikes ? disk_.crash(*frozen_, path) : Status{};
 }
 

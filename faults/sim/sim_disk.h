@@ -31,6 +31,9 @@ enum class CrashKind { process, power };
 enum class FileOp { open, read, write, sync, truncate, rename, remove, create_directory, sync_directory, list };
 const char* file_op_name(FileOp op);
 
+// What became of a disk, for those who follow its content without being told by the broker.
+enum class DiskChange { write, sync, truncate, names, power_cut, wipe, rot };
+
 // Fails the calls that match, `count` times.
 struct DiskFault {
   FileOp op = FileOp::write;
@@ -63,6 +66,12 @@ class SimDisk {
   Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
 
   // For tests, invariants and the log of operations. Looking is not an operation.
+  // `fn` is told after each change took effect: the path (empty for the whole disk), and for writes and truncations
+  // the first byte concerned. It must not change the disk.
+  void watch(std::function<void(DiskChange, const std::string& path, std::uint64_t offset)> fn) {
+    watcher_ = std::move(fn);
+  }
+  const Bytes* peek(const std::string& path) const;  // as cached(), without a copy; valid until the next change
   std::uint64_t used_bytes() const;
   std::optional<Bytes> cached(const std::string& path) const;
   std::optional<Bytes> durable(const std::string& path) const;
@@ -80,6 +89,9 @@ class SimDisk {
 
   std::shared_ptr<Inode> find(const std::string& path) const;
   Status begin(const Frozen& handle, FileOp op, const std::string& path);  // accounting and injected faults
+  void tell(DiskChange change, const std::string& path, std::uint64_t offset = 0) const {
+    if (watcher_) watcher_(change, path, offset);
+  }
   bool strikes();  // is this changing call the one that crashes?
   Status crash(Frozen& handle, const std::string& path);
   std::uint64_t room() const;
@@ -92,6 +104,7 @@ class SimDisk {
   std::optional<std::uint64_t> crash_in_;
   CrashKind crash_kind_ = CrashKind::process;
   std::function<void(CrashKind)> on_crash_;
+  std::function<void(DiskChange, const std::string&, std::uint64_t)> watcher_;
   std::uint64_t capacity_ = UINT64_MAX;
   std::uint64_t operations_ = 0;
   bool recording_ = false;
