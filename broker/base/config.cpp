@@ -329,6 +329,7 @@ void fill_numbers(BrokerConfig& config, const Values& values) {
   config.max_in_flight = values.int32("ordeal.max.in.flight.requests.per.connection");
   config.mutations = split(values.text("ordeal.mutations"), ',');
   config.trace_file = values.text("ordeal.trace.file");
+  config.hw_trace_interval = values.ms("ordeal.trace.hw.interval.ms");
 }
 
 const Endpoint* find_listener(const std::vector<ListenerAddress>& listeners, std::string_view name) {

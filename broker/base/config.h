@@ -134,6 +134,7 @@ struct BrokerConfig {
   // The harness.
   std::vector<std::string> mutations;  // ordeal.mutations
   std::string trace_file;              // ordeal.trace.file; empty: none
+  Duration hw_trace_interval{};        // ordeal.trace.hw.interval.ms; zero: every change
 
   TopicConfig topic_defaults;
   ConfigMap given;  // keys that the file or --set gave, as text

@@ -107,6 +107,8 @@ constexpr auto make_broker_keys() {
             "Requests of one connection being answered; reading pauses beyond it.", 65536),
       list("ordeal.mutations", "", "Named bugs to switch on."),
       text("ordeal.trace.file", "", "Where trace events go; nowhere when empty."),
+      int32("ordeal.trace.hw.interval.ms", "100", 0,
+            "The least time between two events about one partition's high watermark; 0: every change."),
   };
   std::sort(keys.begin(), keys.end(), [](const ConfigKey& a, const ConfigKey& b) { return a.name < b.name; });
   return keys;

@@ -132,6 +132,7 @@ replica::Options Broker::replica_options() const {
   options.log = log_config(config_);
   options.min_insync_replicas = config_.topic_defaults.min_insync_replicas;
   options.replica_lag_time_max = config_.replica_lag_time_max;
+  options.hw_trace_interval = config_.hw_trace_interval;
   options.replica_fetch_wait_max = config_.replica_fetch_wait_max;
   options.replica_fetch_backoff = config_.replica_fetch_backoff;
   options.replica_request_timeout = config_.replica_socket_timeout;

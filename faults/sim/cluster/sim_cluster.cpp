@@ -30,6 +30,7 @@ ConfigMap cluster_config(NodeId node, int nodes) {
           {"auto.create.topics.enable", "false"},
           {"replica.lag.time.max.ms", "3000"},
           {"replica.high.watermark.checkpoint.interval.ms", "1000"},
+          {"ordeal.trace.hw.interval.ms", "0"},
           {"log.segment.bytes", "65536"}};
 }
 
