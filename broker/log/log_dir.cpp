@@ -56,7 +56,25 @@ Result<std::map<TopicPartition, Offset>> read_offsets(env::Disk& disk, const std
   return offsets;
 }
 
+// What the text of a clean-shutdown marker says of the broker epoch; -1 if nothing.
+BrokerEpoch epoch_in_marker(ByteView text) {
+  constexpr std::string_view kField = "\"brokerEpoch\":";
+  const std::string_view json = as_text(text);
+  const std::size_t at = json.find(kField);
+  if (at == std::string_view::npos) return -1;
+  const std::string_view rest = json.substr(at + kField.size());
+  return parse_number(rest.substr(0, rest.find_first_not_of("-0123456789"))).value_or(-1);
+}
+
 }  // namespace
+
+Result<BrokerEpoch> clean_shutdown_epoch(env::Disk& disk, const std::string& path) {
+  const std::string file = path + "/" + kCleanMarker;
+  if (!disk.exists(file)) return BrokerEpoch{-1};
+  const auto text = disk.read_file(file);
+  if (!text) return fail(text.error().at(file));
+  return epoch_in_marker(*text);
+}
 
 Status create_durably(env::Disk& disk, const std::string& path) {
   ORDEAL_TRY(disk.create_directories(path));
@@ -128,12 +146,7 @@ Status LogDirectory::take_clean_marker() {
   const auto text = disk_.read_file(file);
   if (!text) return fail(text.error());
   clean_ = true;
-  const std::string_view json = as_text(*text);
-  constexpr std::string_view kField = "\"brokerEpoch\":";
-  if (const std::size_t at = json.find(kField); at != std::string_view::npos) {
-    const std::string_view rest = json.substr(at + kField.size());
-    previous_broker_epoch_ = parse_number(rest.substr(0, rest.find_first_not_of("-0123456789"))).value_or(-1);
-  }
+  previous_broker_epoch_ = epoch_in_marker(*text);
   ORDEAL_TRY(disk_.remove(file));
   return disk_.sync_directory(path_);
 }

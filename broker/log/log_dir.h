@@ -39,6 +39,12 @@ struct LogDirIdentity {
 // synced too, as far up as this process may look.
 Status create_durably(env::Disk& disk, const std::string& path);
 
+// [slow] Broker epoch of the clean stop that `path` is the log directory of, for the registration that comes before the
+// directory is opened (KIP-966). -1: never used, stopped uncleanly, or stopped by a broker that wrote no epoch. Looks
+// only; LogDirectory::open takes the marker. A node that dies in between shows the same epoch again, which by then is
+// not its last one: the controller sees an unclean stop, as it should.
+Result<BrokerEpoch> clean_shutdown_epoch(env::Disk& disk, const std::string& path);
+
 class LogDirectory {
  public:
   struct Found {

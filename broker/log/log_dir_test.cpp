@@ -102,6 +102,26 @@ TEST_CASE("a clean stop writes checkpoints and the marker; the marker is gone be
   CHECK(t.log().recovery().walked);
 }
 
+TEST_CASE("the epoch of a clean stop can be read before the directory is opened") {
+  TestDirectory t;
+  const auto epoch = [&t] { return *clean_shutdown_epoch(*t.disk, kPath); };
+  CHECK(epoch() == -1);
+  t.open();
+  t.append(t.log());
+  REQUIRE(t.directory->close_clean({}, 42));
+  CHECK(epoch() == 42);
+  CHECK(epoch() == 42);  // looking takes nothing
+  t.open();
+  CHECK(epoch() == -1);
+  REQUIRE(t.directory->close_clean({}, 43));
+  // Older brokers leave an empty marker: a clean stop, but of an unknown epoch.
+  t.disk->content(std::string(kPath) + "/.kafka_cleanshutdown")->clear();
+  CHECK(epoch() == -1);
+  t.open();
+  CHECK(t.directory->was_clean());
+  CHECK(t.directory->previous_broker_epoch() == -1);
+}
+
 TEST_CASE("no marker while a found partition was never recovered") {
   TestDirectory t;
   t.open();
