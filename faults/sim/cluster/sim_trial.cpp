@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/base/check.h"
+#include "checker/settings.h"
+#include "faults/sim/cluster/sim_setup.h"
 
 namespace ordeal::sim {
 namespace {
@@ -127,6 +129,7 @@ Trial::Trial(TrialOptions options)
   workload_.run_id = fmt::format("sim-{}", options_.cluster.seed);
   workload_.seed = options_.cluster.seed;
   workload_.bootstrap = cluster_->bootstrap();
+  evidence_.effective = effective_settings({.cluster = options_.cluster, .workload = workload_});
   client_ = &world().add_client(client_host(1));
 }
 
@@ -159,6 +162,7 @@ Status Trial::prepare() {
 
 void Trial::start_clients() {
   ORDEAL_CHECK(driver_ != nullptr, "prepare() comes first");
+  begin_phase("drive");
   driver_->start(true);
   watching_ = true;
   if (options_.check_files) watch_files();
@@ -221,7 +225,7 @@ void Trial::end_clients() {
     return;
   }
   if (!**stopped) result_.trouble = (*stopped)->error().to_string();
-  for (history::Recorder* recorder : driver_->recorders()) files_.push_back(recorder->to_memory());
+  for (history::Recorder* recorder : driver_->recorders()) evidence_.history.files.push_back(recorder->to_memory());
 }
 
 void Trial::audit() {
@@ -234,24 +238,15 @@ void Trial::audit() {
     result_.trouble = "the audit did not end";
     return;
   }
-  files_.push_back(audit_recorder_->to_memory());
+  evidence_.history.files.push_back(audit_recorder_->to_memory());
 }
 
 checker::Context Trial::context() const {
   checker::Context context;
   context.run_id = workload_.run_id;
-  ConfigMap config = cluster_config(1, options_.cluster.nodes);
-  for (const auto& [key, value] : options_.cluster.config) config[key] = value;
-  const auto broker = make_broker_config(config);
-  context.settings.acks = workload_.acks == -1  ? checker::Acks::all
-                          : workload_.acks == 1 ? checker::Acks::leader
-                                                : checker::Acks::none;
-  context.settings.idempotence = workload_.idempotence;
-  context.settings.fsync = broker->topic_defaults.fsync();
-  context.settings.unclean = broker->topic_defaults.unclean_leader_election;
-  context.settings.read_committed = workload_.isolation == "read_committed";
-  context.settings.min_isr = broker->topic_defaults.min_insync_replicas;
-  context.settings.replication = workload_.topics.front().replication;
+  const Result<checker::Settings> settings = checker::parse_settings(evidence_.effective);
+  ORDEAL_CHECK(settings.has_value(), "{}", settings.error().to_string());
+  context.settings = *settings;
   for (const FaultEvent& event : result_.events) context.faults.push_back(to_checker(event));
   for (const TraceEvent& event : cluster_->world().trace().events()) context.traces.push_back(to_checker(event));
   if (runner_) context.min_faults = static_cast<std::uint64_t>(std::max<std::int64_t>(0, runner_->plan().min_faults));
@@ -260,12 +255,10 @@ checker::Context Trial::context() const {
 }
 
 void Trial::judge() {
-  history::History history;
-  history.files = std::move(files_);
   checker::Options options;
   options.threads = 1;
   options.max_witnesses = 2;
-  Result<checker::Verdict> verdict = checker::check(history, context(), options);
+  Result<checker::Verdict> verdict = checker::check(evidence_.history, evidence_.context, options);
   if (verdict)
     result_.verdict = std::move(*verdict);
   else
@@ -275,9 +268,7 @@ void Trial::judge() {
 // Page-cache durability promises nothing across power cuts that meet a whole ISR: whether one did is the checker's
 // to judge, by the matrix of promises; the invariants that know of no durability mode do not apply then.
 bool Trial::may_forget() const {
-  ConfigMap config = cluster_config(1, options_.cluster.nodes);
-  for (const auto& [key, value] : options_.cluster.config) config[key] = value;
-  if (make_broker_config(config)->topic_defaults.fsync()) return false;
+  if (evidence_.context.settings.fsync) return false;
   return std::ranges::any_of(result_.events, [](const FaultEvent& event) {
     return event.event == "fault.begin" && (event.kind == "node.power_cut" || event.kind == "node.crash");
   });
@@ -288,30 +279,49 @@ void Trial::close_books() {
   for (const std::string& why : cluster_->fatals()) result_.violations.push_back({"Fatal", why, world().now()});
   result_.events = cluster_->faults();
   if (runner_) result_.events.insert(result_.events.end(), runner_->events().begin(), runner_->events().end());
+  evidence_.context = context();
   const bool forgetful = may_forget();
   for (const Violation& violation : cluster_->invariants().violations()) {
     const bool of_the_committed =
         violation.invariant == "LeaderCompleteness" || violation.invariant == "CommittedStays";
     if (!forgetful || !of_the_committed) result_.violations.push_back(violation);
   }
-  result_.faults = std::ranges::count_if(
-      result_.events, [](const FaultEvent& event) { return event.event == "fault.begin" && event.verified; });
+  for (const FaultEvent& event : result_.events) {
+    if (event.event != "fault.begin" || !event.verified) continue;
+    ++result_.faults;
+    ++result_.fault_kinds[event.kind];
+  }
   for (const mutation::BugInfo& bug : mutation::all_bugs())
     if (std::ranges::find(options_.cluster.mutations, bug.bug) != options_.cluster.mutations.end())
       result_.mutations_ran[std::string(bug.name)] = cluster_->ran(bug.bug);
   result_.digest = world().digest();
   result_.last_draw = world().last_draw();
   result_.simulated = world().now().time_since_epoch();
+  result_.steps = world().loop().steps();
+}
+
+void Trial::begin_phase(std::string name) { evidence_.phases.emplace_back(std::move(name), world().now()); }
+
+// After the verdict: nothing here may change what the world did.
+void Trial::keep_evidence() {
+  if (!options_.keep_evidence && result_.outcome() == checker::Outcome::pass) return;
+  evidence_.traces = world().trace().events();
+  if (runner_) evidence_.plan = runner_->plan();
+  evidence_.workload = workload_;
+  result_.evidence = std::make_shared<const Evidence>(std::move(evidence_));
 }
 
 TrialResult Trial::finish() {
+  begin_phase("heal");
   end_faults();
   end_clients();
   watching_ = false;
+  begin_phase("drain");
   if (result_.trouble.empty()) audit();
   if (options_.check_files) cluster_->invariants().check_leaders_complete();
   close_books();
   if (result_.trouble.empty()) judge();
+  keep_evidence();
   return std::move(result_);
 }
 
@@ -319,6 +329,7 @@ TrialResult Trial::give_up(std::string why) {
   watching_ = false;
   result_.trouble = std::move(why);
   close_books();
+  keep_evidence();
   return std::move(result_);
 }
 

@@ -26,6 +26,18 @@ struct TrialOptions {
   Duration whole_bound = 60s;                       // from the heal until every partition has its full ISR again
   bool check_files = true;                          // compare the replicas' files every few seconds and at the end
   std::function<void(const TraceEvent&)> on_trace;  // each event as it is emitted, for people
+  bool keep_evidence = false;                       // also of a world that passed
+};
+
+// What a world leaves behind: everything that a run's folder holds (docs/formats/sim.md).
+struct Evidence {
+  history::History history;
+  checker::Context context;
+  std::vector<TraceEvent> traces;
+  std::optional<plan::Plan> plan;                       // drawn, with what its roles resolved to
+  std::map<std::string, std::string> effective;         // settings under Kafka's names
+  std::vector<std::pair<std::string, Instant>> phases;  // when each began
+  workload::LogConfig workload;
 };
 
 struct TrialResult {
@@ -39,6 +51,9 @@ struct TrialResult {
   std::string trouble;                // why the harness could not judge; empty: it could
   checker::Verdict verdict;
   std::map<std::string, std::uint64_t> mutations_ran;  // by name, those switched on
+  std::map<std::string, std::int64_t> fault_kinds;     // verified, by verb
+  std::uint64_t steps = 0;                             // tasks and deliveries that the world executed
+  std::shared_ptr<const Evidence> evidence;            // null for a world that passed, unless it was asked for
 
   checker::Outcome outcome() const;  // the checker's and the invariants' together; unknown with trouble
   std::string sentence() const;      // one line for people
@@ -77,13 +92,15 @@ class Trial {
   checker::Context context() const;
   void judge();
   void close_books();
+  void begin_phase(std::string name);
+  void keep_evidence();
   bool may_forget() const;
 
   TrialOptions options_;
   workload::LogConfig workload_;
   workload::Progress progress_;
   TrialResult result_;
-  std::vector<history::FileView> files_;
+  Evidence evidence_;
   std::unique_ptr<PlanRunner> runner_;
   std::unique_ptr<SimCluster> cluster_;
   env::Env* client_ = nullptr;
