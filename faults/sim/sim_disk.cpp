@@ -146,6 +146,12 @@ std::vector<std::string> SimDisk::files() const {
   return out;
 }
 
+std::vector<std::string> SimDisk::files_under(const std::string& directory) const {
+  std::vector<std::string> out;
+  if (const auto inode = find(directory)) collect_files(*inode, directory, out);
+  return out;
+}
+
 Status SimDisk::begin(const Frozen& handle, FileOp op, const std::string& path) {
   if (handle.frozen) return fail(Errc::io, path + ": the disk of a dead node");
   ++operations_;

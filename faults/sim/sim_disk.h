@@ -57,13 +57,19 @@ class SimDisk {
 
   // Faults. The crash strikes inside the `calls`-th changing call from now (1 = the next), before, amid or after its
   // effect by draw; from then on every call fails, and `on_crash` is told so that the node can be killed.
-  void crash_in_call(std::uint64_t calls, CrashKind kind);
+  // With `path_part` only calls on paths that contain it are counted.
+  void crash_in_call(std::uint64_t calls, CrashKind kind, std::string path_part = {});
   void disarm_crash() { crash_in_.reset(); }
   void on_crash(std::function<void(CrashKind)> fn) { on_crash_ = std::move(fn); }
   void inject(DiskFault fault) { faults_.push_back(std::move(fault)); }
-  void clear_faults() { faults_.clear(); }
-  void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }                  // writes beyond fail with no_space
+  void heal(const std::string& name);  // ends the faults of that name; stalled calls return
+  void clear_faults();                 // ends all of them, and the limit of capacity
+  bool faulty(const std::string& name) const;                    // whether a fault of that name can still strike
+  std::uint64_t fault_hits(const std::string& name) const;       // calls that faults of that name have struck so far
+  void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }  // writes beyond fail with no_space
   Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
+  // Rot at a drawn place of a drawn file that is not empty and whose path contains `path_part`; says where.
+  Result<std::string> flip_drawn_bit(const std::string& path_part, Random& random);
 
   // For tests, invariants and the log of operations. Looking is not an operation.
   // `fn` is told after each change took effect: the path (empty for the whole disk), and for writes and truncations
@@ -76,6 +82,7 @@ class SimDisk {
   std::optional<Bytes> cached(const std::string& path) const;
   std::optional<Bytes> durable(const std::string& path) const;
   std::vector<std::string> files() const;  // every cached file, by full path, sorted
+  std::vector<std::string> files_under(const std::string& directory) const;  // likewise, of one directory
   std::uint64_t operations() const { return operations_; }
   void record_operations(bool record) { recording_ = record; }
   const std::vector<std::string>& recorded() const { return recorded_; }  // "write /data/orders-0/x.log"

@@ -1,4 +1,4 @@
-#include "faults/sim/replica_files.h"
+#include "faults/sim/invariants/replica_files.h"
 
 #include <fmt/format.h>
 
@@ -18,7 +18,8 @@ constexpr std::size_t kAttributes = 21;
 constexpr std::size_t kLastDelta = 23;
 constexpr std::size_t kHeader = 61;
 
-// False at the first bytes that are no whole batch.
+}  // namespace
+
 bool read_batch(ByteView bytes, std::size_t& at, BatchId& out) {
   if (bytes.size() - at < kHeader) return false;
   const std::uint8_t* batch = bytes.data() + at;
@@ -33,6 +34,8 @@ bool read_batch(ByteView bytes, std::size_t& at, BatchId& out) {
   at += total;
   return true;
 }
+
+namespace {
 
 bool all_zero(ByteView bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });

@@ -28,6 +28,9 @@ struct ReplicaFiles {
   Offset end() const { return batches.empty() ? 0 : batches.back().last_offset + 1; }
 };
 
+// The batch at byte `at`, which moves past it; false at the first bytes that are no whole batch.
+bool read_batch(ByteView bytes, std::size_t& at, BatchId& out);
+
 // `log_dir`/<topic>-<partition>/*.log as the running process sees them (the cache), a torn or zero tail included.
 ReplicaFiles read_replica(const SimDisk& disk, const std::string& log_dir, const TopicPartition& partition);
 
