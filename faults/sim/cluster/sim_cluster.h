@@ -21,7 +21,7 @@
 #include "broker/base/config.h"
 #include "broker/mutation/mutation.h"
 #include "broker/server/broker.h"
-#include "faults/sim/invariants.h"
+#include "faults/sim/invariants/invariants.h"
 #include "faults/sim/plan_runner.h"
 #include "faults/sim/sim_world.h"
 

@@ -1,4 +1,4 @@
-#include "faults/sim/invariants.h"
+#include "faults/sim/invariants/invariants.h"
 
 #include <fmt/format.h>
 

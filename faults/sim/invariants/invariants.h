@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "broker/base/types.h"
-#include "faults/sim/replica_files.h"
+#include "faults/sim/invariants/replica_files.h"
 #include "faults/sim/sim_world.h"
 
 namespace ordeal::sim {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace ordeal::sim {
 namespace {
@@ -129,7 +130,6 @@ void ReplicaModels::mark_synced(ReplicaModel& model, const std::string& path) {
 void ReplicaModels::rescan(NodeId node, const TopicPartition& at, ReplicaModel& model, bool synced) {
   const std::vector<ReplicaModel::Placed> before = std::exchange(model.batches_, {});
   const SimDisk& disk = world_.disk(node);
-  const std::string prefix = log_dir_ + "/" + at.to_string() + "/";
   for (const std::string& path : disk.files_under(log_dir_ + "/" + at.to_string())) {
     if (!is_segment(path)) continue;
     const Bytes* content = disk.peek(path);
