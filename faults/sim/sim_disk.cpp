@@ -31,6 +31,8 @@ std::pair<std::string, std::string> parent_and_name(const std::string& path) {
 
 std::unexpected<Error> missing(const std::string& path) { return fail(Errc::not_found, path + ": no such file"); }
 
+std::unexpected<Error> dead(const std::string& path) { return fail(Errc::io, path + ": the disk of a dead node"); }
+
 std::uint64_t bytes_in(const Inode& inode) {
   std::uint64_t total = inode.cached.size();
   for (const auto& [name, child] : inode.names) total += bytes_in(*child);
@@ -43,32 +45,6 @@ void collect_files(const Inode& inode, const std::string& path, std::vector<std:
 }
 
 }  // namespace
-
-const char* file_op_name(FileOp op) {
-  switch (op) {
-    case FileOp::open:
-      return "open";
-    case FileOp::read:
-      return "read";
-    case FileOp::write:
-      return "write";
-    case FileOp::sync:
-      return "sync";
-    case FileOp::truncate:
-      return "truncate";
-    case FileOp::rename:
-      return "rename";
-    case FileOp::remove:
-      return "remove";
-    case FileOp::create_directory:
-      return "create_directory";
-    case FileOp::sync_directory:
-      return "sync_directory";
-    case FileOp::list:
-      return "list";
-  }
-  return "unknown";
-}
 
 SimDisk::SimDisk(SimLoop& loop, std::uint64_t id, Random random)
     : loop_(loop), id_(id), random_(random), root_(std::make_shared<Inode>(true)) {}
@@ -83,12 +59,6 @@ void SimDisk::power_cut() {
 void SimDisk::wipe() {
   root_ = std::make_shared<Inode>(true);
   tell(DiskChange::wipe, "");
-}
-
-void SimDisk::crash_in_call(std::uint64_t calls, CrashKind kind) {
-  ORDEAL_CHECK(calls > 0);
-  crash_in_ = calls;
-  crash_kind_ = kind;
 }
 
 Status SimDisk::flip_bit(const std::string& path, std::uint64_t offset, unsigned bit) {
@@ -152,29 +122,6 @@ std::vector<std::string> SimDisk::files_under(const std::string& directory) cons
   return out;
 }
 
-Status SimDisk::begin(const Frozen& handle, FileOp op, const std::string& path) {
-  if (handle.frozen) return fail(Errc::io, path + ": the disk of a dead node");
-  ++operations_;
-  loop_.digest().note(file_op_name(op), loop_.now(), id_, std::string_view(path));
-  if (recording_) recorded_.push_back(fmt::format("{} {}", file_op_name(op), path));
-  for (DiskFault& fault : faults_) {
-    if (fault.op != op || fault.count == 0 || path.find(fault.path_part) == std::string::npos) continue;
-    if (fault.skip > 0) {
-      --fault.skip;
-      continue;
-    }
-    --fault.count;
-    return fail(fault.error, fmt::format("{} {}: injected fault", file_op_name(op), path));
-  }
-  return {};
-}
-
-bool SimDisk::strikes() {
-  if (!crash_in_ || --*crash_in_ > 0) return false;
-  crash_in_.reset();
-  return true;
-}
-
 // After the drawn part of the call's effect: a power cut must find it among the unsynced.
 Status SimDisk::crash(Frozen& handle, const std::string& path) {
   handle.frozen = true;
@@ -195,16 +142,20 @@ class SimFile final : public env::File {
         writable_(writable) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteView buffer) override {
-    ORDEAL_TRY(disk_.begin(*frozen_, FileOp::read, path_));
+    const auto struck = disk_.begin(*frozen_, FileOp::read, path_);
+    if (!struck) return fail(struck.error());
     const Bytes& content = inode_->cached;
     if (offset >= content.size()) return std::size_t{0};
     const std::size_t count = std::min<std::size_t>(buffer.size(), content.size() - offset);
     std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(offset), count, buffer.begin());
+    if (struck->kind == DiskFault::Kind::corrupt_read && count > 0)
+      buffer[disk_.random_.below(count)] ^= static_cast<std::uint8_t>(1U << disk_.random_.below(8));
     return count;
   }
 
   Status write_at(std::uint64_t offset, std::span<const ByteView> parts) override {
-    ORDEAL_TRY(may_write(FileOp::write));
+    const auto struck = may_write(FileOp::write);
+    if (!struck) return fail(struck.error());
     Inode::Change change;
     change.offset = offset;
     for (const ByteView part : parts) change.bytes.insert(change.bytes.end(), part.begin(), part.end());
@@ -212,37 +163,45 @@ class SimFile final : public env::File {
     const std::uint64_t end = offset + change.bytes.size();
     if (end > inode_->cached.size() && end - inode_->cached.size() > disk_.room())
       return fail(Errc::no_space, path_ + ": the disk is full");
-    if (disk_.strikes()) {
-      change.bytes.resize(disk_.random_.below(change.bytes.size() + 1));
-      if (!change.bytes.empty()) inode_->apply(std::move(change));
+    const bool strikes = disk_.strikes(path_);
+    const bool cut_short = struck->kind == DiskFault::Kind::short_write;
+    if (strikes || cut_short) change.bytes.resize(disk_.random_.below(change.bytes.size() + (strikes ? 1 : 0)));
+    if (!change.bytes.empty()) {
+      inode_->apply(std::move(change));
       disk_.tell(DiskChange::write, path_, offset);
-      return disk_.crash(*frozen_, path_);
     }
-    inode_->apply(std::move(change));
-    disk_.tell(DiskChange::write, path_, offset);
-    return {};
+    if (strikes) return disk_.crash(*frozen_, path_);
+    return cut_short ? fail(struck->error, path_ + ": a short write") : Status{};
   }
 
   Status sync() override {
-    Status begun = may_write(FileOp::sync);
-    if (!begun) {
+    const auto struck = may_write(FileOp::sync);
+    if (!struck) {
       if (!frozen_->frozen) inode_->forget_unsynced();
-      return begun;
+      return fail(struck.error());
     }
-    const bool strikes = disk_.strikes();
-    if (!strikes || disk_.random_.chance(1, 2)) {
-      inode_->sync();
-      disk_.tell(DiskChange::sync, path_);
+    if (struck->kind == DiskFault::Kind::lie) return {};
+    const bool strikes = disk_.strikes(path_);
+    if (strikes) {
+      if (disk_.random_.chance(1, 2)) settle_sync(disk_, inode_, path_);
+      return disk_.crash(*frozen_, path_);
     }
-    return strikes ? disk_.crash(*frozen_, path_) : Status{};
+    const bool late = struck->kind == DiskFault::Kind::slow || struck->kind == DiskFault::Kind::stall;
+    if (!late || frozen_->scheduler == nullptr ||
+        !frozen_->scheduler->at_the_end([&disk = disk_, handle = frozen_, inode = inode_, path = path_] {
+          if (!handle->frozen) settle_sync(disk, inode, path);
+        }))
+      settle_sync(disk_, inode_, path_);
+    return {};
   }
 
   Status truncate(std::uint64_t size) override {
-    ORDEAL_TRY(may_write(FileOp::truncate));
+    const auto struck = may_write(FileOp::truncate);
+    if (!struck) return fail(struck.error());
     Inode::Change change;
     change.truncates = true;
     change.offset = size;
-    const bool strikes = disk_.strikes();
+    const bool strikes = disk_.strikes(path_);
     if (!strikes || disk_.random_.chance(1, 2)) {
       inode_->apply(std::move(change));
       disk_.tell(DiskChange::truncate, path_, size);
@@ -251,20 +210,24 @@ class SimFile final : public env::File {
   }
 
   Status preallocate(std::uint64_t size) override {
-    if (frozen_->frozen) return fail(Errc::io, path_ + ": the disk of a dead node");
+    if (frozen_->frozen) return dead(path_);
     const std::uint64_t have = inode_->cached.size();
     return size > have && size - have > disk_.room() ? fail(Errc::no_space, path_ + ": the disk is full") : Status{};
   }
 
   Result<std::uint64_t> size() const override {
-    if (frozen_->frozen) return fail(Errc::io, path_ + ": the disk of a dead node");
+    if (frozen_->frozen) return dead(path_);
     return inode_->cached.size();
   }
 
  private:
-  Status may_write(FileOp op) {
+  Result<SimDisk::Struck> may_write(FileOp op) {
     if (!writable_) return fail(Errc::io, path_ + ": opened for reading");
     return disk_.begin(*frozen_, op, path_);
+  }
+  static void settle_sync(SimDisk& disk, const std::shared_ptr<Inode>& inode, const std::string& path) {
+    inode->sync();
+    disk.tell(DiskChange::sync, path);
   }
 
   SimDisk& disk_;
@@ -276,8 +239,10 @@ class SimFile final : public env::File {
 
 // A change of names: accounted, and possibly the call inside which the node dies.
 Status DiskHandle::change(FileOp op, const std::string& path, const std::function<void()>& effect) {
-  ORDEAL_TRY(disk_.begin(*frozen_, op, path));
-  const bool strikes = disk_.strikes();
+  const auto struck = disk_.begin(*frozen_, op, path);
+  if (!struck) return fail(struck.error());
+  if (struck->kind == DiskFault::Kind::lie) return {};
+  const bool strikes = disk_.strikes(path);
   if (!strikes || disk_.random_.chance(1, 2)) {
     effect();
     disk_.tell(DiskChange::names, path);
@@ -329,7 +294,7 @@ Status DiskHandle::remove(const std::string& path) {
 
 Status DiskHandle::remove_tree(const std::string& path) {
   const auto inode = disk_.find(path);
-  if (inode == nullptr) return frozen_->frozen ? disk_.begin(*frozen_, FileOp::remove, path) : Status{};
+  if (inode == nullptr) return frozen_->frozen ? dead(path) : Status{};
   std::vector<std::string> names;
   for (const auto& [name, child] : inode->names) names.push_back(name);
   for (const std::string& name : names) ORDEAL_TRY(remove_tree(path + "/" + name));
@@ -349,7 +314,7 @@ Status DiskHandle::create_directories(const std::string& path) {
     ORDEAL_TRY(change(FileOp::create_directory, at,
                       [&] { parent->apply(Inode::NameChange{"", part, std::make_shared<Inode>(true)}); }));
   }
-  return frozen_->frozen ? disk_.begin(*frozen_, FileOp::create_directory, path) : Status{};
+  return frozen_->frozen ? dead(path) : Status{};
 }
 
 Result<std::vector<env::DirectoryEntry>> DiskHandle::list(const std::string& path) {

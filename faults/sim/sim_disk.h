@@ -8,6 +8,9 @@
 //   - a power cut replays a prefix of a directory's unsynced name changes (rename is one change), and of each file's
 //     unsynced writes any subset, one of them torn at any byte; draws decide, and often all or nothing is kept;
 //   - after an injected failure of sync the unsynced bytes stay readable but will never reach the platter.
+// A slow or stalled call inside run_blocking() keeps its task waiting there; if it is a sync and the last call of that
+// work, it takes effect at the end of the wait only. Made straight from the run queue it stops the whole process, after
+// the current step, as a blocked thread would.
 //
 // SimDisk is the machine's; a DiskHandle is the env::Disk of one incarnation, frozen for good when that one dies.
 #pragma once
@@ -28,19 +31,33 @@ namespace ordeal::sim {
 enum class CrashKind { process, power };
 
 // One file call, for counting, faults and the log of operations.
-enum class FileOp { open, read, write, sync, truncate, rename, remove, create_directory, sync_directory, list };
+enum class FileOp { open, read, write, sync, truncate, rename, remove, create_directory, sync_directory, list, any };
 const char* file_op_name(FileOp op);
+std::optional<FileOp> parse_file_op(std::string_view name);
 
 // What became of a disk, for those who follow its content without being told by the broker.
 enum class DiskChange { write, sync, truncate, names, power_cut, wipe, rot };
 
-// Fails the calls that match, `count` times.
+inline constexpr std::uint64_t kUntilHealed = UINT64_MAX;
+
+// Strikes the calls that match, `count` times. The first fault in order of injection that fits a call takes it.
 struct DiskFault {
-  FileOp op = FileOp::write;
-  std::string path_part;   // matches paths that contain it; empty: every path
-  Errc error = Errc::io;   // io or no_space
-  std::uint64_t skip = 0;  // let so many matching calls pass first
-  std::uint64_t count = 1;
+  enum class Kind {
+    error,         // the call fails with `error`, without effect
+    short_write,   // a write leaves a drawn part of its bytes, then fails with `error`
+    slow,          // the call takes `by` longer
+    stall,         // the call returns only when the fault is healed
+    lie,           // a sync (of a file or directory) says yes and does nothing
+    corrupt_read,  // a read returns one drawn bit turned over; the disk itself stays as it is
+  };
+  FileOp op = FileOp::write;  // any: every operation that the kind can strike
+  std::string path_part;      // matches paths that contain it; empty: every path
+  Errc error = Errc::io;      // io or no_space
+  std::uint64_t skip = 0;     // let so many matching calls pass first
+  std::uint64_t count = 1;    // kUntilHealed: always
+  Kind kind = Kind::error;
+  Duration by{};     // of slow
+  std::string name;  // for heal(); several faults may share one
 };
 
 struct Inode;
@@ -61,9 +78,9 @@ class SimDisk {
   void crash_in_call(std::uint64_t calls, CrashKind kind, std::string path_part = {});
   void disarm_crash() { crash_in_.reset(); }
   void on_crash(std::function<void(CrashKind)> fn) { on_crash_ = std::move(fn); }
-  void inject(DiskFault fault) { faults_.push_back(std::move(fault)); }
-  void heal(const std::string& name);  // ends the faults of that name; stalled calls return
-  void clear_faults();                 // ends all of them, and the limit of capacity
+  void inject(DiskFault fault);
+  void heal(const std::string& name);                            // ends the faults of that name; stalled calls return
+  void clear_faults();                                           // ends all of them, and the limit of capacity
   bool faulty(const std::string& name) const;                    // whether a fault of that name can still strike
   std::uint64_t fault_hits(const std::string& name) const;       // calls that faults of that name have struck so far
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }  // writes beyond fail with no_space
@@ -81,7 +98,7 @@ class SimDisk {
   std::uint64_t used_bytes() const;
   std::optional<Bytes> cached(const std::string& path) const;
   std::optional<Bytes> durable(const std::string& path) const;
-  std::vector<std::string> files() const;  // every cached file, by full path, sorted
+  std::vector<std::string> files() const;                                    // every cached file, by full path, sorted
   std::vector<std::string> files_under(const std::string& directory) const;  // likewise, of one directory
   std::uint64_t operations() const { return operations_; }
   void record_operations(bool record) { recording_ = record; }
@@ -92,14 +109,25 @@ class SimDisk {
   friend class SimFile;
   struct Frozen {
     bool frozen = false;
+    SimScheduler* scheduler = nullptr;  // who waits when a call is slow; null: nobody
+  };
+  struct Armed {
+    DiskFault fault;
+    std::shared_ptr<Stall> stall;  // of that kind: what its calls wait for
+  };
+  struct Struck {  // by a fault that lets the call go on; or by none
+    std::optional<DiskFault::Kind> kind;
+    Errc error = Errc::io;
   };
 
   std::shared_ptr<Inode> find(const std::string& path) const;
-  Status begin(const Frozen& handle, FileOp op, const std::string& path);  // accounting and injected faults
+  // Accounting, then the injected fault if one strikes this call: an error, or what else is to be done to it.
+  Result<Struck> begin(const Frozen& handle, FileOp op, const std::string& path);
+  Armed* striking(FileOp op, const std::string& path);
   void tell(DiskChange change, const std::string& path, std::uint64_t offset = 0) const {
     if (watcher_) watcher_(change, path, offset);
   }
-  bool strikes();  // is this changing call the one that crashes?
+  bool strikes(const std::string& path);  // is this changing call the one that crashes?
   Status crash(Frozen& handle, const std::string& path);
   std::uint64_t room() const;
 
@@ -107,8 +135,10 @@ class SimDisk {
   std::uint64_t id_;
   Random random_;
   std::shared_ptr<Inode> root_;
-  std::vector<DiskFault> faults_;
+  std::vector<Armed> faults_;
+  std::map<std::string, std::uint64_t> hits_;  // by fault name
   std::optional<std::uint64_t> crash_in_;
+  std::string crash_part_;
   CrashKind crash_kind_ = CrashKind::process;
   std::function<void(CrashKind)> on_crash_;
   std::function<void(DiskChange, const std::string&, std::uint64_t)> watcher_;
@@ -120,7 +150,11 @@ class SimDisk {
 
 class DiskHandle final : public env::Disk {
  public:
-  explicit DiskHandle(SimDisk& disk) : disk_(disk), frozen_(std::make_shared<SimDisk::Frozen>()) {}
+  // Slow calls make `scheduler` wait; without one they do not take time.
+  explicit DiskHandle(SimDisk& disk, SimScheduler* scheduler = nullptr)
+      : disk_(disk), frozen_(std::make_shared<SimDisk::Frozen>()) {
+    frozen_->scheduler = scheduler;
+  }
   void freeze() { frozen_->frozen = true; }
   bool frozen() const { return frozen_->frozen; }
 

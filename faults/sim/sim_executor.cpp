@@ -147,9 +147,49 @@ env::Task<> SimScheduler::run_blocking(std::function<void()> fn) {
     total += Duration(random_.between(0, blocking_.stall_max.count()));
   const Duration before(random_.between(0, total.count()));
   co_await sleep_for(before);
+  Work work;
+  work_ = &work;
   fn();
+  work_ = nullptr;
   fn = nullptr;
-  co_await sleep_for(total - before);  // a node doomed by `fn` never gets past this
+  co_await sleep_for(total - before + work.late);  // a node doomed by `fn` never gets past this
+  for (const std::shared_ptr<Stall>& stall : work.stalls) {
+    if (stall->over) continue;
+    const env::ParkingLot::Token token = parking_.reserve();
+    stall->on_end.push_back([this, token] { parking_.release(token); });
+    co_await parking_.park(token);
+  }
+  if (work.effect) work.effect();
+}
+
+void SimScheduler::slow_call(Duration by) {
+  if (work_ != nullptr) {
+    work_->late += by;
+    return;
+  }
+  ++stuck_;
+  loop_.call_at(loop_.now() + by, [this] { --stuck_; });
+}
+
+void SimScheduler::stall_call(std::shared_ptr<Stall> stall) {
+  if (stall->over) return;
+  if (work_ != nullptr) {
+    work_->stalls.push_back(std::move(stall));
+    return;
+  }
+  ++stuck_;
+  stall->on_end.push_back([this] { --stuck_; });
+}
+
+bool SimScheduler::at_the_end(std::function<void()> effect) {
+  if (work_ == nullptr) return false;
+  work_->effect = std::move(effect);
+  return true;
+}
+
+void SimScheduler::settle_calls() {
+  if (work_ == nullptr || !work_->effect) return;
+  std::exchange(work_->effect, nullptr)();
 }
 
 void SimScheduler::post(Job job) {

@@ -4,6 +4,9 @@
 // virtual time pass, so that neither the order between nodes nor the order within a node can be relied on. When
 // nothing is ready, time jumps to the next timer. Everything happens in the one calling thread.
 //
+// Devices make their callers wait: inside run_blocking() the task stays there, else the whole run queue stands still
+// after the current step, as it would behind a blocked thread.
+//
 // Invariants: a doomed or paused node runs no task; after drop_all() a node owns no task, timer or parked frame, and
 // whatever its destructors post is dropped as well; a cancelled timer never runs.
 #pragma once
@@ -12,7 +15,9 @@
 #include <boost/asio/execution_context.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/base/random.h"
@@ -37,6 +42,17 @@ struct BlockingProfile {
   Duration max{400'000};
   std::uint64_t stall_in = 500;  // one call in so many takes up to stall_max; 0: never
   Duration stall_max{20'000'000};
+};
+
+// Something that calls are stuck on until it is over.
+struct Stall {
+  bool over = false;
+  std::vector<std::function<void()>> on_end;
+
+  void end() {
+    over = true;
+    for (const auto& fn : std::exchange(on_end, {})) fn();
+  }
 };
 
 class SimLoop final : public boost::asio::execution_context {
@@ -95,6 +111,13 @@ class SimScheduler final : public env::Scheduler {
   void spawn(env::Task<> task, std::string_view name) override;
   env::Task<> run_blocking(std::function<void()> fn) override;
 
+  // From a device inside a call of the running task.
+  void slow_call(Duration by);
+  void stall_call(std::shared_ptr<Stall> stall);
+  // Keeps `effect` for the end of the blocking work's wait, or until the work makes its next call; false: no such work.
+  bool at_the_end(std::function<void()> effect);
+  void settle_calls();  // a call begins: what was kept for the end happens now
+
   void post(Job job);
   void pause() { paused_ = true; }
   void resume() { paused_ = false; }
@@ -109,7 +132,12 @@ class SimScheduler final : public env::Scheduler {
 
  private:
   friend class SimLoop;
-  bool runnable() const { return !paused_ && !doomed_ && !ready_.empty(); }
+  struct Work {  // inside run_blocking
+    Duration late{};
+    std::vector<std::shared_ptr<Stall>> stalls;
+    std::function<void()> effect;
+  };
+  bool runnable() const { return !paused_ && !doomed_ && stuck_ == 0 && !ready_.empty(); }
   Job take(std::size_t index);
   void fire(env::TimerId id);
 
@@ -121,6 +149,8 @@ class SimScheduler final : public env::Scheduler {
   std::map<env::TimerId, std::pair<Instant, std::function<void()>>> timers_;  // also those on their way to run
   env::ParkingLot parking_;
   Duration wall_offset_{};
+  Work* work_ = nullptr;  // while a function given to run_blocking runs
+  int stuck_ = 0;         // calls made straight from the run queue that have not returned
   bool paused_ = false;
   bool doomed_ = false;
   bool dropping_ = false;

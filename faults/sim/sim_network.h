@@ -20,6 +20,7 @@
 #include "broker/base/random.h"
 #include "broker/env/network.h"
 #include "faults/sim/sim_executor.h"
+#include "faults/sim/sim_messages.h"
 
 namespace ordeal::sim {
 
@@ -60,6 +61,14 @@ class SimNetwork {
   bool is_cut(const std::string& from, const std::string& to, std::uint16_t port) const;
   void clog(const std::string& from, const std::string& to, Instant until);   // nothing arrives before `until`
   void slow(const std::string& from, const std::string& to, Duration extra);  // added to every delivery; 0 ends it
+
+  // Single messages: sim_messages.h. Faults are tried in the order in which they were added; the first that fits acts.
+  void add_message_fault(MessageFault fault);
+  void remove_message_fault(const std::string& name);  // acts no more; what it holds is released
+  void release(const std::string& name);               // what that hold keeps goes on its way; it holds no more
+  std::size_t held(const std::string& name) const;     // messages waiting in that hold
+  std::uint64_t message_hits(const std::string& name) const;  // messages that faults of that name have acted on so far
+  void on_message(std::function<void(const MessageSeen&)> seen);  // the message log; empty: off
 
   void process_died(const SimScheduler& process, const std::string& host);  // sockets close: FIN or RST goes out
   void host_down(const std::string& host);                                  // power: silence

@@ -11,7 +11,7 @@ struct World::Incarnation {
       : scheduler(world.loop_, ++world.incarnations_,
                   world.random_.fork(fmt::format("blocking/{}/{}/{}", id, on_host, number)), world.options_.blocking),
         network(world.network_, scheduler, on_host),
-        handle(disk),
+        handle(disk, &scheduler),
         random(world.random_.fork(fmt::format("node/{}/{}/{}", id, on_host, number))),
         trace(world.trace_, scheduler, id),
         host(on_host),
