@@ -324,6 +324,7 @@ void fill_numbers(BrokerConfig& config, const Values& values) {
   config.io_threads = values.int32("num.io.threads");
   config.socket_request_max_bytes = values.int32("socket.request.max.bytes");
   config.fetch_max_bytes = values.int32("fetch.max.bytes");
+  config.fetch_session_slots = values.int32("max.incremental.fetch.session.cache.slots");
   config.max_connections = values.int32("max.connections");
   config.connections_max_idle = values.ms("connections.max.idle.ms");
   config.max_in_flight = values.int32("ordeal.max.in.flight.requests.per.connection");

@@ -127,6 +127,7 @@ struct BrokerConfig {
   // Connections.
   std::int32_t socket_request_max_bytes = 0;
   std::int32_t fetch_max_bytes = 0;
+  std::int32_t fetch_session_slots = 1000;  // max.incremental.fetch.session.cache.slots
   std::int32_t max_connections = 0;
   Duration connections_max_idle{};
   std::int32_t max_in_flight = 0;  // ordeal.max.in.flight.requests.per.connection

@@ -101,6 +101,7 @@ constexpr auto make_broker_keys() {
       int32("num.io.threads", "8", 1, "Threads for blocking file work.", 256),
       int32("socket.request.max.bytes", "104857600", 1, "The largest request accepted."),
       int32("fetch.max.bytes", "57671680", 1024, "Bytes of a whole fetch response."),
+      int32("max.incremental.fetch.session.cache.slots", "1000", 0, "Fetch sessions kept at a time; 0: none."),
       int32("max.connections", "2147483647", 1, "Connections served at a time."),
       int64("connections.max.idle.ms", "600000", 1, "A connection silent for this long is closed."),
       int32("ordeal.max.in.flight.requests.per.connection", "64", 1,
