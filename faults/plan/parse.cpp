@@ -485,14 +485,17 @@ Result<Plan> Parser::parse(const Node& document) {
 
 }  // namespace
 
+Result<Plan> parse_plan(const YAML::Node& document, const std::string& origin) {
+  if (!document.IsMap()) return fail(Errc::invalid_argument, origin + ": a plan is a mapping of keys such as steps:");
+  return Parser(origin).parse(document);
+}
+
 Result<Plan> parse_plan(std::string_view text, const std::string& origin) {
   if (text.size() > kTextMax) {
     return fail(Errc::invalid_argument, fmt::format("{}: larger than {} bytes, no plan is", origin, kTextMax));
   }
   try {
-    const YAML::Node document = YAML::Load(std::string(text));
-    if (!document.IsMap()) return fail(Errc::invalid_argument, origin + ": a plan is a mapping of keys such as steps:");
-    return Parser(origin).parse(document);
+    return parse_plan(YAML::Load(std::string(text)), origin);
   } catch (const YAML::Exception& error) {  // the YAML library's own way to say that the text is no YAML
     return fail(Errc::invalid_argument,
                 fmt::format("{}:{}:{}: {}", origin, error.mark.line + 1, error.mark.column + 1, error.msg));

@@ -2,7 +2,7 @@
 //
 // Reading goes on after an error with default values, so that parsers stay straight-line code; the caller asks error()
 // once at the end. Bounds on size, depth and node count make hostile input (deep nesting, alias bombs) harmless.
-// Private to faults/plan.
+// For the parsers of faults/plan and faults/scenario.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -15,8 +15,12 @@
 
 #include "broker/base/result.h"
 #include "broker/base/types.h"
+#include "faults/plan/plan.h"
 
 namespace ordeal::plan {
+
+// A plan inside a larger document that is parsed already; may throw what the YAML library throws.
+Result<Plan> parse_plan(const YAML::Node& document, const std::string& origin);
 
 class Reader {
  public:

@@ -1,4 +1,4 @@
-// Small text helpers of the plan parser: nearest names, durations and counts. Private to faults/plan.
+// Small text helpers of the parsers of faults/plan and faults/scenario: nearest names and counts.
 #pragma once
 
 #include <charconv>
