@@ -17,7 +17,8 @@ from ordeal.terminal import Terminal
 COMMANDS = {
     "run": "a trial on real processes: start, drive, break, heal, drain, check, report",
     "sim": "simulated worlds by seed",
-    "replay": "a simulated seed again, exactly; a real trial again with the same plan",
+    "replay": "a simulated world again, exactly; a real trial again with the same plan",
+    "shrink": "a failing simulated world, cut down to a small scenario",
     "check": "judge a recorded history",
     "corpus": "the known bugs, switched on one by one",
     "bench": "figures, never verdicts",

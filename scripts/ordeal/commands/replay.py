@@ -1,9 +1,9 @@
-"""`ordeal replay RUN|SEED`: a real trial again with the same plan and resolved targets; a simulated seed exactly."""
+"""`ordeal replay RUN|SEED`: a real trial again with the same plan and resolved targets; a simulated world exactly."""
 
 import dataclasses
 import json
 
-from ordeal import build, paths, runs
+from ordeal import build, paths, replayed, runs
 from ordeal.cli import Parser
 from ordeal.commands import sim
 from ordeal.errors import HARNESS, VIOLATION, OrdealError, usage, worst
@@ -11,23 +11,35 @@ from ordeal.errors import OUTCOME_WORDS as WORDS
 from ordeal.options import Spec
 from ordeal.trial import Trial
 
+
 def parser() -> Parser:
     p = Parser("replay", "Run something again. A real trial gets the same plan, with the targets its roles resolved to; real time may differ, "
-               "so --times says how often it failed. A number is a seed of the simulator, which repeats exactly.",
-               "  ./ordeal replay latest --times 5\n  ./ordeal replay 4711")
-    p.add_argument("what", help="a run's folder or name, or a simulated seed")
+               "so --times says how often it failed. A number is a seed of the simulator and a stored world is a scenario: both repeat exactly, "
+               "and the digest says whether they did. A replayed world gets a report of its own.",
+               "  ./ordeal replay latest --times 5\n  ./ordeal replay 4711 --trace\n  ./ordeal replay runs/20260301-120000-sim/seed-4711")
+    p.add_argument("what", help="a run's folder or name, a stored world, or a simulated seed")
     p.add_argument("--times", type=int, default=1, metavar="N", help="repeat N times and count the outcomes (real trials)")
-    p.add_argument("--trace", action="store_true", help="print every event (simulated seeds)")
-    p.add_argument("--plan", metavar="FILE|NAME", help="the plan of a simulated seed")
-    p.add_argument("--mutate", action="append", default=[], metavar="NAME", help="switch a known bug on (simulated seeds)")
-    p.add_argument("--time", metavar="T", help="length of a simulated seed (default 60s)")
+    p.add_argument("--trace", action="store_true", help="print a line for every event (simulated worlds)")
+    sim.add_world_options(p)
     p.add_argument("--json", action="store_true", help="print the outcomes as JSON")
     return p
 
 
 def main(arguments, terminal) -> int:
     if arguments.what.isdigit():
-        return sim.again(arguments, terminal)
+        return replayed.seed(int(arguments.what), sim.words_of(arguments), arguments, terminal)
+    folder = runs.find(arguments.what)
+    if (folder / "scenario.yaml").is_file():
+        if extra := sim.words_of(arguments):
+            raise usage(f"{extra[0]}: a stored world is replayed as it was", f"./ordeal sim --scenario {paths.shown(folder / 'scenario.yaml')} {' '.join(extra)}")
+        return replayed.stored(folder, arguments, terminal)
+    if arguments.trace or sim.words_of(arguments):
+        raise usage(f"{paths.shown(folder)} is a real trial: --trace and the options of a drawn world are for simulated ones",
+                    f"its brokers' traces are in {paths.shown(folder)}/nodes")
+    return _real(arguments, terminal)
+
+
+def _real(arguments, terminal) -> int:
     spec = load_spec(arguments.what)
     build.ensure(terminal)
     outcomes = []
