@@ -279,9 +279,7 @@ Status fill_places(BrokerConfig& config, const Values& values) {
   auto voters = parse_voters(values.text("controller.quorum.voters"));
   if (!voters) return fail(std::move(voters).error());
   config.voters = std::move(*voters);
-  if (!config.voters.contains(config.node_id)) {
-    return wrong(fmt::format("controller.quorum.voters does not name this node ({})", config.node_id));
-  }
+  if (config.voters.empty()) return wrong("controller.quorum.voters names no voter");
   const std::vector<std::string> roles = split(values.text("process.roles"), ',');
   if (roles.size() != 2 || roles[0] == roles[1]) return wrong("process.roles: a node is both broker and controller");
   const std::string dirs = values.text("log.dirs").empty() ? values.text("log.dir") : values.text("log.dirs");
@@ -324,6 +322,7 @@ void fill_numbers(BrokerConfig& config, const Values& values) {
   config.io_threads = values.int32("num.io.threads");
   config.socket_request_max_bytes = values.int32("socket.request.max.bytes");
   config.fetch_max_bytes = values.int32("fetch.max.bytes");
+  config.metadata_log_entries_max = values.number("ordeal.metadata.log.max.entries");
   config.fetch_session_slots = values.int32("max.incremental.fetch.session.cache.slots");
   config.max_connections = values.int32("max.connections");
   config.connections_max_idle = values.ms("connections.max.idle.ms");

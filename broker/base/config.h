@@ -86,7 +86,7 @@ struct BrokerConfig {
   std::string rack;  // empty: none
   std::vector<ListenerAddress> listeners;
   std::vector<ListenerAddress> advertised_listeners;
-  std::map<NodeId, Endpoint> voters;  // controller.quorum.voters, this node included
+  std::map<NodeId, Endpoint> voters;  // controller.quorum.voters: of a cluster that has not changed them yet
   std::string log_dir;                // the one directory of log.dirs, absolute
   std::string metadata_dir;           // metadata.log.dir: the metadata store; by default inside log_dir
 
@@ -103,6 +103,7 @@ struct BrokerConfig {
   Duration broker_session_timeout{};
   bool auto_leader_rebalance = true;
   Duration leader_imbalance_check_interval{};
+  std::int64_t metadata_log_entries_max = 0;  // ordeal.metadata.log.max.entries
   bool controlled_shutdown = true;
   Duration controlled_shutdown_timeout{};
 
