@@ -31,7 +31,8 @@ class EnvProducer {
  public:
   EnvProducer(env::Env& env, const LogConfig& config, std::int32_t index, std::unique_ptr<history::Recorder> recorder,
               Progress& progress);
-  env::Task<> run(env::Gate* stop);  // until `stop` closes; then awaits outcomes within config.stop_grace_s
+  env::Task<> run(env::Gate* stop);              // until `stop` closes; then awaits outcomes within config.stop_grace_s
+  void pause(bool paused) { paused_ = paused; }  // nothing new is sent meanwhile, nor made up for afterwards
   history::Recorder& recorder() { return *recorder_; }
 
  private:
@@ -49,8 +50,38 @@ class EnvProducer {
   std::uint16_t process_;
   std::uint64_t next_value_ = 0;
   bool seen_ok_ = false;
+  bool paused_ = false;
   client::NativeCluster cluster_;
   std::unique_ptr<client::NativeProducer> producer_;
+};
+
+// Sends records when told to, each burst through a producer of its own. One recorder takes all of them.
+class EnvSends {
+ public:
+  struct Burst {
+    std::int64_t wanted = 0;
+    std::int64_t acknowledged = 0;
+    bool done = false;  // every record has its outcome
+  };
+
+  EnvSends(env::Env& env, const LogConfig& config, std::unique_ptr<history::Recorder> recorder, Progress& progress);
+  // The outcomes come within `within` or are unknown. `at` must be one of the workload's partitions. acks as Kafka's;
+  // other than -1 goes without idempotence.
+  Result<std::shared_ptr<const Burst>> send(const TopicPartition& at, std::int64_t count, std::int16_t acks,
+                                            Duration within, env::Gate& gate);
+  history::Recorder& recorder() { return *recorder_; }
+
+ private:
+  struct Sender;
+  env::Task<> run(std::shared_ptr<Sender> sender, std::shared_ptr<Burst> burst, std::uint16_t object, Duration within);
+
+  env::Env& env_;
+  const LogConfig& config_;
+  std::unique_ptr<history::Recorder> recorder_;
+  Progress& progress_;
+  std::vector<TopicPartition> objects_;
+  std::uint64_t next_value_ = 0;
+  std::uint16_t bursts_ = 0;
 };
 
 // Reads every partition from its start and records what it sees.
@@ -100,10 +131,13 @@ class EnvDriver {
  public:
   EnvDriver(env::Env& env, LogConfig config, std::string host, MakeRecorder make_recorder, Progress& progress);
   ~EnvDriver();
-  Status open();  // makes every recorder
+  Status open(bool with_sends = false);  // makes every recorder; with_sends: send() may be called
   env::Task<Status> create_topics(Instant deadline);
   void start(bool native_clients);  // false: the watcher only (librdkafka does the rest)
   env::Task<Status> stop();         // producers first, then the rest; closes the recorders
+  void pause_sending(bool paused);  // of the producers that start() began; records under way finish
+  Result<std::shared_ptr<const EnvSends::Burst>> send(const TopicPartition& at, std::int64_t count, std::int16_t acks,
+                                                      Duration within);
 
   std::vector<history::Recorder*> recorders();
 
@@ -116,6 +150,7 @@ class EnvDriver {
   std::vector<std::unique_ptr<EnvProducer>> producers_;
   std::vector<std::unique_ptr<EnvConsumer>> consumers_;
   std::unique_ptr<EndWatcher> watcher_;
+  std::unique_ptr<EnvSends> sends_;
   std::unique_ptr<env::Gate> producing_;  // closing it stops the sending; its tasks are the producers
   std::unique_ptr<env::Gate> reading_;
 };

@@ -112,6 +112,7 @@ Task<> EnvProducer::run(env::Gate* stop) {
   while (!stop->closing()) {
     const std::int64_t elapsed_us = (env_.scheduler.now() - start) / 1us;
     const std::int64_t due = config_.rate > 0 ? elapsed_us * rate / 1'000'000 : sent + 512;
+    if (paused_) sent = due;
     if (due > sent + 4096) sent = due - 4096;  // a stuck client's schedule does not pile up
     for (; sent < due && producer_->queued() < room; ++sent) send_one();
     co_await stop->sleep_for(config_.rate > 0 ? kTick : Duration(1ms));

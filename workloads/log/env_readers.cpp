@@ -155,16 +155,25 @@ EnvDriver::EnvDriver(env::Env& env, LogConfig config, std::string host, MakeReco
 
 EnvDriver::~EnvDriver() = default;
 
-Status EnvDriver::open() {
+Status EnvDriver::open(bool with_sends) {
   const bool native = config_.client == "native";
   const auto producers = static_cast<std::uint64_t>(config_.producers);
+  const std::uint64_t writers = producers + (with_sends ? 1 : 0);
   for (std::int32_t i = 0; native && i < config_.producers; ++i) {
     history::Header header = native_header(config_, fmt::format("{}-producer-{}", host_, i));
-    header.value_first = config_.value_offset * producers + static_cast<std::uint64_t>(i);
-    header.value_stride = config_.value_stride * producers;
+    header.value_first = config_.value_offset * writers + static_cast<std::uint64_t>(i);
+    header.value_stride = config_.value_stride * writers;
     auto recorder = make_recorder_(std::move(header));
     if (!recorder) return fail(recorder.error());
     producers_.push_back(std::make_unique<EnvProducer>(env_, config_, i, std::move(*recorder), progress_));
+  }
+  if (with_sends) {
+    history::Header header = native_header(config_, host_ + "-sends");
+    header.value_first = config_.value_offset * writers + producers;
+    header.value_stride = config_.value_stride * writers;
+    auto recorder = make_recorder_(std::move(header));
+    if (!recorder) return fail(recorder.error());
+    sends_ = std::make_unique<EnvSends>(env_, config_, std::move(*recorder), progress_);
   }
   for (std::int32_t i = 0; native && i < config_.consumers; ++i) {
     auto recorder = make_recorder_(native_header(config_, fmt::format("{}-consumer-{}", host_, i)));
@@ -215,9 +224,20 @@ Task<Status> EnvDriver::stop() {
   co_return first;
 }
 
+void EnvDriver::pause_sending(bool paused) {
+  for (auto& producer : producers_) producer->pause(paused);
+}
+
+Result<std::shared_ptr<const EnvSends::Burst>> EnvDriver::send(const TopicPartition& at, std::int64_t count,
+                                                               std::int16_t acks, Duration within) {
+  if (!sends_) return fail(Errc::unsupported, "the clients were opened without sends");
+  return sends_->send(at, count, acks, within, *producing_);
+}
+
 std::vector<history::Recorder*> EnvDriver::recorders() {
   std::vector<history::Recorder*> all;
   for (auto& producer : producers_) all.push_back(&producer->recorder());
+  if (sends_) all.push_back(&sends_->recorder());
   for (auto& consumer : consumers_) all.push_back(&consumer->recorder());
   if (watcher_) all.push_back(&watcher_->recorder());
   return all;

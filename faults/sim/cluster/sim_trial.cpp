@@ -149,7 +149,7 @@ Status Trial::prepare() {
     return history::Recorder::in_memory(std::move(header));
   };
   driver_ = std::make_unique<workload::EnvDriver>(*client_, workload_, "c1", make, progress_);
-  ORDEAL_TRY(driver_->open());
+  ORDEAL_TRY(driver_->open(true));
   auto created = std::make_shared<std::optional<Status>>();
   world().spawn(*client_, hold_status(driver_->create_topics(world().now() + options_.ready_bound), created), "topics");
   if (!cluster_->wait_until([created] { return created->has_value(); }, options_.ready_bound + 1s))

@@ -70,6 +70,7 @@ class Trial {
   World& world() { return cluster_->world(); }
   const workload::Progress& progress() const { return progress_; }
   const workload::LogConfig& workload() const { return workload_; }
+  workload::EnvDriver& clients() { return *driver_; }  // after prepare()
 
   // In this order; a script does what it likes in between.
   Status prepare();                             // nodes serve, topics exist with full ISRs
