@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "broker/base/mark.h"
 #include "broker/log/checkpoint_file.h"
 #include "broker/log/log_files.h"
 
@@ -48,10 +49,10 @@ std::string hex(const Uuid& id) {
 }
 
 Result<std::map<TopicPartition, Offset>> read_offsets(env::Disk& disk, const std::string& path) {
-  if (!disk.exists(path)) return std::map<TopicPartition, Offset>{};
-  const auto text = disk.read_file(path);
-  if (!text) return fail(text.error());
-  auto offsets = decode_offsets(*text);
+  const auto text = read_if_there(disk, path);
+  if (!text) return fail(text.error().at(path));
+  if (!*text) return std::map<TopicPartition, Offset>{};
+  auto offsets = decode_offsets(**text);
   if (!offsets) return fail(offsets.error().at(path));
   return offsets;
 }
@@ -70,11 +71,12 @@ BrokerEpoch epoch_in_marker(ByteView text) {
 
 Result<BrokerEpoch> clean_shutdown_epoch(env::Disk& disk, const std::string& path) {
   const std::string file = path + "/" + kCleanMarker;
-  if (!disk.exists(file)) return BrokerEpoch{-1};
-  const auto text = disk.read_file(file);
+  const auto text = read_if_there(disk, file);
   if (!text) return fail(text.error().at(file));
-  return epoch_in_marker(*text);
+  return *text ? epoch_in_marker(**text) : BrokerEpoch{-1};
 }
+
+bool has_been_log_directory(env::Disk& disk, const std::string& path) { return disk.exists(path + "/" + kMetaFile); }
 
 Status create_durably(env::Disk& disk, const std::string& path) {
   ORDEAL_TRY(disk.create_directories(path));
@@ -120,14 +122,14 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(env::Disk& disk, std::s
 
 Status LogDirectory::load_identity() {
   const std::string file = path_ + "/" + kMetaFile;
-  if (!disk_.exists(file)) {
+  const auto found = read_if_there(disk_, file);
+  if (!found) return fail(found.error().at(file));
+  if (!*found) {
     const std::string text = fmt::format("version=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
                                          identity_.cluster_id, identity_.node_id, identity_.directory_id.to_string());
     return disk_.replace_file(file, as_bytes(text));
   }
-  const auto text = disk_.read_file(file);
-  if (!text) return fail(text.error());
-  auto values = parse_lines(as_text(*text), "=");
+  auto values = parse_lines(as_text(**found), "=");
   if (values["cluster.id"] != identity_.cluster_id || values["node.id"] != std::to_string(identity_.node_id)) {
     return fail(Errc::invalid_argument,
                 fmt::format("{} belongs to node {} of cluster {}, not to node {} of cluster {}", path_,
@@ -142,13 +144,28 @@ Status LogDirectory::load_identity() {
 
 Status LogDirectory::take_clean_marker() {
   const std::string file = path_ + "/" + kCleanMarker;
-  if (!disk_.exists(file)) return {};
-  const auto text = disk_.read_file(file);
-  if (!text) return fail(text.error());
+  const auto text = read_if_there(disk_, file);
+  if (!text) return fail(text.error().at(file));
+  if (!*text) {
+    ORDEAL_MARK("log_dir.unclean_start");
+    return {};
+  }
   clean_ = true;
-  previous_broker_epoch_ = epoch_in_marker(*text);
+  previous_broker_epoch_ = epoch_in_marker(**text);
+  // Gone for good before anything is loaded, or the next start after a crash would believe it (E2).
+  if (switches_.active(mutation::Bug::disk_keep_clean_marker)) {
+    marker_left_ = true;
+    return {};
+  }
   ORDEAL_TRY(disk_.remove(file));
   return disk_.sync_directory(path_);
+}
+
+// As the bug has it: the marker goes when all that was found is loaded, by a plain unlink that a power cut may undo.
+Status LogDirectory::drop_left_marker() {
+  if (!marker_left_ || logs_.size() < found_.size()) return {};
+  marker_left_ = false;
+  return remove_if_there(disk_, path_ + "/" + kCleanMarker);
 }
 
 Status LogDirectory::sweep() {
@@ -171,10 +188,10 @@ Status LogDirectory::list_partitions() {
     Found found{*partition, {}};
     const std::string file = path_ + "/" + entry.name + "/" + kMetadataFile;
     // No metadata: the node died while it created the partition, so there is nothing in it yet.
-    if (disk_.exists(file)) {
-      const auto text = disk_.read_file(file);
-      if (!text) return fail(text.error());
-      const std::string id = parse_lines(as_text(*text), ": ")["topic_id"];
+    const auto text = read_if_there(disk_, file);
+    if (!text) return fail(text.error().at(file));
+    if (*text) {
+      const std::string id = parse_lines(as_text(**text), ": ")["topic_id"];
       if (!Uuid::parse(id, found.topic_id)) return fail(Errc::corrupt, fmt::format("{}: topic id \"{}\"", file, id));
     }
     ids_[found.partition] = found.topic_id;
@@ -223,7 +240,9 @@ Result<PartitionLog*> LogDirectory::open_log(const TopicPartition& partition, co
   if (const auto at = log_starts_.find(partition); at != log_starts_.end()) hints.log_start = at->second;
   auto log = PartitionLog::open(disk_, dir, partition, std::move(config), hints, switches_, trace_, now);
   if (!log) return fail(log.error());
-  return logs_.emplace(partition, std::move(*log)).first->second.get();
+  PartitionLog* opened = logs_.emplace(partition, std::move(*log)).first->second.get();
+  ORDEAL_TRY(drop_left_marker());
+  return opened;
 }
 
 PartitionLog* LogDirectory::find(const TopicPartition& partition) {
@@ -289,7 +308,10 @@ Status LogDirectory::close_clean(const std::map<TopicPartition, Offset>& high_wa
   const bool unrecovered = !clean_ && std::ranges::any_of(found_, [this](const Found& found) {
     return ids_.contains(found.partition) && !logs_.contains(found.partition);
   });
-  if (unrecovered) return {};
+  if (unrecovered) {
+    ORDEAL_MARK("log_dir.stopped_unrecovered");
+    return {};
+  }
   const std::string marker = fmt::format("{{\"version\":0,\"brokerEpoch\":{}}}", broker_epoch);
   return disk_.replace_file(path_ + "/" + kCleanMarker, as_bytes(marker));
 }

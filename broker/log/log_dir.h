@@ -44,6 +44,9 @@ Status create_durably(env::Disk& disk, const std::string& path);
 // only; LogDirectory::open takes the marker. A node that dies in between shows the same epoch again, which by then is
 // not its last one: the controller sees an unclean stop, as it should.
 Result<BrokerEpoch> clean_shutdown_epoch(env::Disk& disk, const std::string& path);
+// [slow] Whether `path` has been opened as a log directory before. A node whose directory is gone must not claim that
+// its log still holds what was flushed.
+bool has_been_log_directory(env::Disk& disk, const std::string& path);
 
 class LogDirectory {
  public:
@@ -96,6 +99,7 @@ class LogDirectory {
                TraceSink& trace);
   Status load_identity();
   Status take_clean_marker();
+  Status drop_left_marker();
   Status list_partitions();
   Status move_aside(const std::string& name);
   Status write_metadata(const std::string& dir, const Uuid& topic_id);
@@ -106,6 +110,7 @@ class LogDirectory {
   const mutation::Switches& switches_;
   TraceSink& trace_;
   bool clean_ = false;
+  bool marker_left_ = false;  // only by the bug that leaves it
   BrokerEpoch previous_broker_epoch_ = -1;
   std::vector<Found> found_;
   std::map<TopicPartition, Uuid> ids_;  // of every partition directory that stands

@@ -31,6 +31,9 @@ class OffsetIndex {
   // Where to start looking for `relative`: at or before the batch that holds it.
   std::uint32_t lookup(std::int64_t relative) const;
   void truncate(std::uint64_t position);  // drops entries of batches at or past `position`
+  bool reaches(std::uint64_t position) const {
+    return !entries_.empty() && static_cast<std::uint64_t>(entries_.back().position) >= position;
+  }
   void clear() { entries_.clear(); }
   const std::vector<Entry>& entries() const { return entries_; }
 

@@ -29,10 +29,11 @@ Result<std::optional<TimestampOffset>> PartitionLog::offset_for_timestamp(WallMs
   for (const auto& [base, segment] : segments_) {
     if (segment->max_timestamp() < timestamp || segment->empty()) continue;
     const TimeIndex::Entry before = segment->times().lookup(timestamp - 1);
-    const std::uint64_t begin = before.timestamp < 0 ? 0 : segment->position_before(base + before.last);
+    const auto begin = start_in(*segment, before.timestamp < 0 ? base : base + before.last);
+    if (!begin) return fail(begin.error());
     std::optional<TimestampOffset> found;
     Status bad;
-    const auto end = segment->scan(begin, segment->size(),
+    const auto end = segment->scan(*begin, segment->size(),
                                    [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
                                      if (batch.base_offset() >= limit) return std::string("limit");
                                      if (batch.max_timestamp() < timestamp) return std::nullopt;

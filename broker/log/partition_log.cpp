@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
 #include "broker/log/log_files.h"
 #include "broker/log/segment.h"
 
@@ -35,8 +36,10 @@ Status PartitionLog::check_usable() const {
 Status PartitionLog::fail_log(const Error& error) {
   if (!failure_) {
     failure_ = error.at(partition_.to_string());
+    ORDEAL_MARK("log.failed");
     trace_.error("log.failed", {{"topic", partition_.topic},
                                 {"partition", partition_.partition},
+                                {"path", std::string_view(dir_)},
                                 {"error", std::string_view(failure_->text)}});
   }
   return fail(*failure_);
@@ -72,6 +75,7 @@ Status PartitionLog::roll(Offset base, WallMs now) {
   // flushed_end after the checkpoint was written. Recovery would then not walk it, so it has to be safe at once, name
   // and bytes.
   if (base <= recovery_point_max_ && (old.flushed_size != old.size() || old.created_unflushed)) {
+    ORDEAL_MARK("log.roll_below_recovery_point");
     if (auto synced = old.file()->sync(); !synced) return fail_log(synced.error());
     if (auto synced = disk_.sync_directory(dir_); !synced) return fail_log(synced.error());
     old.flushed_size = old.size();
@@ -97,10 +101,12 @@ Status FlushTicket::run() {
       if (part.sealed) ORDEAL_TRY(write_index_files(*disk_, dir_, part.base, part.index, part.time_index));
     }
     for (const auto& [offset, content] : snapshots_) {
-      ORDEAL_TRY(disk_->replace_file(dir_ + "/" + segment_file_name(offset, ".snapshot"), content));
+      ORDEAL_TRY(place_snapshot(*disk_, dir_ + "/" + segment_file_name(offset, ".snapshot"), content, *switches_));
     }
-    if (epochs_) ORDEAL_TRY(disk_->replace_file(dir_ + "/" + kEpochFile, *epochs_));
-    if (sync_directory_) ORDEAL_TRY(disk_->sync_directory(dir_));
+    if (epochs_) ORDEAL_TRY(place_epoch_file(*disk_, dir_, *epochs_, *switches_));
+    // A synced file without its name is lost all the same (E1).
+    const bool names = sync_directory_ || epochs_ || !snapshots_.empty();
+    if (names && !switches_->active(mutation::Bug::disk_no_dir_fsync)) ORDEAL_TRY(disk_->sync_directory(dir_));
     return {};
   };
   Status done = work();
@@ -117,6 +123,7 @@ FlushTicket PartitionLog::prepare_flush() {
   ORDEAL_CHECK(!flush_outstanding_, "{}: a flush is on its way", partition_.to_string());
   FlushTicket ticket;
   ticket.disk_ = &disk_;
+  ticket.switches_ = &switches_;
   ticket.dir_ = dir_;
   ticket.end_ = log_end_;
   flush_outstanding_ = true;
@@ -151,7 +158,10 @@ Status PartitionLog::complete_flush(const FlushTicket& ticket) {
   ORDEAL_TRY(check_usable());
   for (const FlushTicket::Part& part : ticket.parts_) {
     const auto found = segments_.find(part.base);
-    if (found == segments_.end()) continue;  // deleted by retention meanwhile
+    if (found == segments_.end()) {  // deleted by retention meanwhile
+      ORDEAL_MARK("log.flushed_segment_gone");
+      continue;
+    }
     Segment& segment = *found->second;
     segment.flushed_size = part.size;
     segment.created_unflushed = false;
@@ -186,7 +196,7 @@ Status PartitionLog::close_clean() {
   const std::set<Offset> known = snapshots_;
   for (const Offset offset : known) {
     if (offset == log_end_ || segments_.contains(offset)) continue;
-    ORDEAL_TRY(remove_if_there(path_of(offset, ".snapshot")));
+    ORDEAL_TRY(remove_if_there(disk_, path_of(offset, ".snapshot")));
     snapshots_.erase(offset);
   }
   ORDEAL_TRY(disk_.sync_directory(dir_));
@@ -222,9 +232,39 @@ Result<ReadPlan> PartitionLog::plan_read(Offset from, std::size_t max_bytes, Off
 }
 
 Result<Slice> PartitionLog::read(Offset from, std::size_t max_bytes, Offset limit, bool at_least_one) const {
-  const auto plan = plan_read(from, max_bytes, limit, at_least_one);
+  auto plan = plan_read(from, max_bytes, limit, at_least_one);
   if (!plan) return fail(plan.error());
-  return plan->run();
+  auto records = plan->run();
+  if (const auto found = plan->past_target()) trace_past_target(*segment_of(from)->second, from, *found);
+  if (!records) {
+    ORDEAL_MARK("log.read_failed");
+    trace_.warn("log.read_failed", {{"topic", partition_.topic},
+                                    {"partition", partition_.partition},
+                                    {"offset", from},
+                                    {"error", std::string_view(records.error().text)}});
+  }
+  return records;
+}
+
+// Lookups never pass the target. The index is a hint that decides how far there is to scan, so one that does costs time
+// and an event, never a record.
+void PartitionLog::trace_past_target(const Segment& segment, Offset target, Offset found) const {
+  ORDEAL_MARK("log.index_past_target");
+  trace_.warn("log.index_past_target", {{"topic", partition_.topic},
+                                        {"partition", partition_.partition},
+                                        {"path", std::string_view(segment.name())},
+                                        {"target", target},
+                                        {"found", found}});
+}
+
+Result<std::uint64_t> PartitionLog::start_in(const Segment& segment, Offset offset) const {
+  const std::uint64_t position = segment.position_before(offset);
+  if (position == 0) return position;
+  const auto found = segment.base_at(position);
+  if (!found) return fail(found.error());
+  if (*found != kNoOffset && *found <= offset) return position;
+  trace_past_target(segment, offset, *found);
+  return std::uint64_t{0};
 }
 
 namespace {
@@ -271,10 +311,14 @@ Cut cut_batches(ByteView range, Offset from, Offset limit, std::size_t bytes_max
 
 }  // namespace
 
-Result<Slice> ReadPlan::run() const {
+Result<Slice> ReadPlan::run() {
   if (!file_) return Slice{};
   std::uint64_t position = position_;
   std::uint64_t want = std::uint64_t{bytes_max_} + slack_;
+  if (position >= end_position_) {
+    past_target_ = kNoOffset;
+    position = 0;
+  }
   // Once as a rule; again if the index led to a big batch before the wanted one, or the wanted one is big itself.
   while (position < end_position_) {
     Bytes buffer(
@@ -282,7 +326,14 @@ Result<Slice> ReadPlan::run() const {
     const auto got = file_->read_at(position, buffer);
     if (!got) return fail(got.error().at(name_));
     if (*got != buffer.size()) return fail(Errc::io, fmt::format("{}: short read at byte {}", name_, position));
-    if (!begins_batch(buffer)) return fail(Errc::corrupt, fmt::format("{}: no batch at byte {}", name_, position));
+    const bool batch = begins_batch(buffer);
+    const Offset first = batch ? load_be<std::int64_t>(buffer.data()) : kNoOffset;
+    if (position != 0 && position == position_ && !past_target_ && (!batch || first > from_)) {
+      past_target_ = first;  // the index led astray: the segment's start never does
+      position = 0;
+      continue;
+    }
+    if (!batch) return fail(Errc::corrupt, fmt::format("{}: no batch at byte {}", name_, position));
     const Cut cut = cut_batches(buffer, from_, limit_, bytes_max_, at_least_one_);
     if (cut.end > cut.begin) return Slice::own(std::move(buffer)).sub(cut.begin, cut.end - cut.begin);
     const std::uint8_t* header = buffer.data() + cut.begin;

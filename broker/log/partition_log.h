@@ -87,8 +87,10 @@ struct AppendError {
 // The bytes may be stale if the log was truncated in between: check PartitionLog::still_valid(plan) before use.
 class ReadPlan {
  public:
-  Result<Slice> run() const;
+  Result<Slice> run();
   bool empty() const { return file_ == nullptr; }
+  // Set by run() if the index had led past the wanted offset, to this one (kNoOffset: to no batch at all).
+  std::optional<Offset> past_target() const { return past_target_; }
 
  private:
   friend class PartitionLog;
@@ -102,11 +104,13 @@ class ReadPlan {
   std::size_t slack_ = 0;  // what the index may be off by
   bool at_least_one_ = false;
   std::uint64_t generation_ = 0;
+  std::optional<Offset> past_target_;
 };
 
 // Everything one flush must make durable, captured at prepare_flush(). run() may execute on any thread, while the run
 // queue goes on appending. Order: segment files oldest first (log, then the indexes of a sealed one), producer
-// snapshots, epoch checkpoint, directory. Only after all of it may the end offset count.
+// snapshots, epoch checkpoint, and the directory with all their names last. Only after all of it may the end offset
+// count.
 class FlushTicket {
  public:
   Status run();
@@ -116,6 +120,7 @@ class FlushTicket {
  private:
   friend class PartitionLog;
   env::Disk* disk_ = nullptr;
+  const mutation::Switches* switches_ = nullptr;
   std::string dir_;
   struct Part {
     std::string name;  // of the .log file, for errors
@@ -246,6 +251,9 @@ class PartitionLog {
   Status write_run(ByteView bytes, const std::vector<wire::BatchView>& batches, WallMs wall);
 
   // partition_log.cpp
+  void trace_past_target(const Segment& segment, Offset target, Offset found) const;
+  // Where in the segment to start scanning for `offset`. Never past it: an index that leads there is not believed.
+  Result<std::uint64_t> start_in(const Segment& segment, Offset offset) const;
   Status roll_if_needed(std::int64_t bytes, Offset last, WallMs max_timestamp, WallMs now);
   Status roll(Offset base, WallMs now);
   void set_flushed_end(Offset offset) {
@@ -261,7 +269,8 @@ class PartitionLog {
 
   // truncate.cpp
   Status remove_segment(Offset base);
-  Status remove_if_there(const std::string& path);
+  Status write_epoch_file();
+  Status move_log_start(Offset to, Offset high_watermark);
   Status remove_snapshots_above(Offset offset);
   Status delete_segments_below(Offset offset);
   Status rebuild_producers(WallMs now);

@@ -4,15 +4,25 @@
 // fit, and damage is an error, never a cut. From the segment that holds the recovery point on, every batch is verified;
 // at the first that is not whole, sound and next in line the log ends, and all later segments go. So the result is
 // always a prefix of what was written and holds everything that was flushed.
+//
+// Bytes that can be read are not bytes that are stored: after a failed sync the cache of the kernel may keep, and call
+// clean, what the disk never took. So what a walk accepts above the recovery point is written again before it is
+// synced and counts as flushed.
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "broker/base/mark.h"
 #include "broker/log/log_files.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/segment.h"
 
 namespace ordeal::log {
+namespace {
+
+constexpr std::uint64_t kRewriteChunk = 1 << 20;
+
+}  // namespace
 
 class PartitionLog::Recovery {
  public:
@@ -29,6 +39,8 @@ class PartitionLog::Recovery {
   Status check_epochs(const Segment& segment);
   Status walk(Segment& segment, Offset expected);
   std::optional<std::string> why_not_next(const wire::BatchView& batch, const Segment& segment, Offset expected) const;
+  Status write_again(const Segment& segment);
+  bool epochs_doubted() const;
   Status count_tail(const Segment& segment, std::uint64_t file_size);
   Status drop_from(Offset base, const std::string& reason);
   Status start_afresh(Offset offset);
@@ -63,7 +75,10 @@ Status PartitionLog::Recovery::run() {
   ORDEAL_TRY(open_segments());
   log_.log_end_ = log_.active().next_offset();
   log_.log_start_ = std::max(hints_.log_start, log_.segments_.begin()->first);
-  if (log_.log_end_ < log_.log_start_) ORDEAL_TRY(start_afresh(log_.log_start_));
+  if (log_.log_end_ < log_.log_start_) {
+    ORDEAL_MARK("log.recovered_below_start");
+    ORDEAL_TRY(start_afresh(log_.log_start_));
+  }
   return settle();
 }
 
@@ -81,6 +96,7 @@ Status PartitionLog::Recovery::sort_out(const env::DirectoryEntry& entry) {
     return fail(Errc::unsupported, name + ": a compaction by another broker was interrupted; let that one finish it");
   }
   if (name.ends_with(".tmp") || name.ends_with(".deleted") || name.ends_with(".cleaned")) {
+    ORDEAL_MARK("log.unfinished_file_removed");
     return log_.disk_.remove(log_.dir_ + "/" + name);
   }
   if (const auto base = parse_segment_name(name, ".log")) bases_.insert(*base);
@@ -95,7 +111,7 @@ Status PartitionLog::Recovery::remove_orphan_indexes() {
   for (const Offset base : indexes_) {
     if (bases_.contains(base)) continue;
     for (const char* suffix : {".index", ".timeindex"}) {
-      ORDEAL_TRY(log_.remove_if_there(log_.path_of(base, suffix)));
+      ORDEAL_TRY(remove_if_there(log_.disk_, log_.path_of(base, suffix)));
     }
   }
   return {};
@@ -104,16 +120,15 @@ Status PartitionLog::Recovery::remove_orphan_indexes() {
 // Without a readable checkpoint the epochs are taken from the batches (check_epochs, walk).
 Status PartitionLog::Recovery::load_epochs() {
   const std::string path = log_.dir_ + "/" + kEpochFile;
-  if (!log_.disk_.exists(path)) {
-    return {};
-  }
-  const auto text = log_.disk_.read_file(path);
-  if (!text) return fail(text.error());
-  auto history = EpochHistory::decode(*text);
+  const auto text = read_if_there(log_.disk_, path);
+  if (!text) return fail(text.error().at(path));
+  if (!*text) return {};
+  auto history = EpochHistory::decode(**text);
   if (history) {
     log_.epochs_ = std::move(*history);
     return {};
   }
+  ORDEAL_MARK("log.epochs_bad");
   log_.trace_.warn("log.epochs_bad", {{"topic", log_.partition_.topic},
                                       {"partition", log_.partition_.partition},
                                       {"error", std::string_view(history.error().text)}});
@@ -125,6 +140,7 @@ Status PartitionLog::Recovery::open_segments() {
   if (bases_.empty()) return start_afresh(std::max<Offset>(hints_.log_start, 0));
   const auto above = bases_.upper_bound(hints_.recovery_point);
   floor_ = above == bases_.begin() ? *above : *std::prev(above);
+  if (report_.walked) ORDEAL_MARK("log.unclean_start");
   if (report_.walked && log_.epochs_.truncate_from_end(floor_)) log_.epochs_dirty_ = true;
   Offset expected = *bases_.begin();
   for (const Offset base : bases_) {
@@ -158,6 +174,7 @@ Status PartitionLog::Recovery::load_trusted(Segment& segment) {
   if (!loaded) {
     const Errc code = loaded.error().code;
     if (code != Errc::corrupt && code != Errc::not_found) return loaded;
+    ORDEAL_MARK("log.index_rebuilt");
     ORDEAL_TRY(walk(segment, segment.base()));
     if (!report_.reason.empty() && !last) {
       return fail(Errc::corrupt, fmt::format("{}: {} in a segment that was flushed", segment.name(), report_.reason));
@@ -177,15 +194,23 @@ Status PartitionLog::Recovery::load_trusted(Segment& segment) {
   return {};
 }
 
+// Whether the batches are asked when the checkpoint may say too little. The bug that writes it unsynced believes it
+// too.
+bool PartitionLog::Recovery::epochs_doubted() const {
+  return !log_.switches_.is_on(mutation::Bug::disk_epoch_ckpt_unsynced);
+}
+
 // The checkpoint may be older than the segment (after a truncation a recovery point can cover what no flush did), and
 // what it lacks are its newest entries: then the last batch's epoch is not the one it names.
 Status PartitionLog::Recovery::check_epochs(const Segment& segment) {
   if (segment.empty() || log_.epochs_.epoch_of(segment.next_offset() - 1) == segment.last_epoch()) return {};
+  if (!epochs_doubted()) return {};
+  ORDEAL_MARK("log.epochs_rebuilt");
   log_.epochs_.truncate_from_end(segment.base());
   log_.epochs_dirty_ = true;
   const auto end =
       segment.scan(0, segment.size(), [&](const wire::BatchView& batch, std::uint64_t) -> std::optional<std::string> {
-        log_.epochs_.assign(batch.partition_leader_epoch(), batch.base_offset());
+        note_rebuilt_epoch(log_.epochs_, batch, batch.base_offset(), log_.switches_);
         return std::nullopt;
       });
   if (!end) return fail(end.error());
@@ -216,9 +241,7 @@ Status PartitionLog::Recovery::walk(Segment& segment, Offset expected) {
         segment.note(facts_of(batch), log_.config_.index_interval_bytes);
         expected = batch.next_offset();
         ++report_.batches_walked;
-        if (log_.epochs_.assign(batch.partition_leader_epoch(), batch.base_offset())) {
-          log_.epochs_dirty_ = true;
-        }
+        if (note_rebuilt_epoch(log_.epochs_, batch, batch.base_offset(), log_.switches_)) log_.epochs_dirty_ = true;
         return std::nullopt;
       });
   if (!end) return fail(end.error());
@@ -226,18 +249,36 @@ Status PartitionLog::Recovery::walk(Segment& segment, Offset expected) {
     report_.reason = fmt::format("{} at byte {}: {}", segment.name(), end->position, end->bad);
     const bool cut_allowed = segment.base() >= floor_ || segment.base() == *bases_.rbegin();
     if (!cut_allowed) return {};  // load_trusted() refuses to open
+    ORDEAL_MARK("log.torn_tail_cut");
     ORDEAL_TRY(count_tail(segment, *file_size));
     ORDEAL_TRY(segment.cut_tail());
   }
   // What a kill left may sit in the page cache only: settle() flushes it.
   if (segment.base() >= floor_ && report_.walked) {
+    ORDEAL_TRY(write_again(segment));
     segment.flushed_size = 0;
     segment.created_unflushed = true;
     if (segment.base() != *bases_.rbegin()) segment.seal();
     // Stale index files of a segment that is walked must not outlive the rebuild.
     for (const char* suffix : {".index", ".timeindex"}) {
-      ORDEAL_TRY(log_.remove_if_there(log_.path_of(segment.base(), suffix)));
+      ORDEAL_TRY(remove_if_there(log_.disk_, log_.path_of(segment.base(), suffix)));
     }
+  }
+  return {};
+}
+
+// The same bytes in the same place, so a crash in the middle changes nothing; but now the next sync has to store them.
+Status PartitionLog::Recovery::write_again(const Segment& segment) {
+  if (segment.next_offset() <= hints_.recovery_point) return {};
+  std::uint64_t at = segment.position_before(std::max(hints_.recovery_point, segment.base()));
+  Bytes buffer;
+  while (at < segment.size()) {
+    buffer.resize(std::min<std::uint64_t>(kRewriteChunk, segment.size() - at));
+    const auto got = segment.file()->read_at(at, buffer);
+    if (!got) return fail(got.error().at(segment.name()));
+    if (*got != buffer.size()) return fail(Errc::io, fmt::format("{}: short read at byte {}", segment.name(), at));
+    ORDEAL_TRY(segment.file()->write_at(at, buffer));
+    at += buffer.size();
   }
   return {};
 }
@@ -261,6 +302,7 @@ Status PartitionLog::Recovery::count_tail(const Segment& segment, std::uint64_t 
 
 // Removes every segment from `base` on, the newest first.
 Status PartitionLog::Recovery::drop_from(Offset base, const std::string& reason) {
+  ORDEAL_MARK("log.recovery_dropped_segments");
   report_.reason = reason;
   const std::set<Offset> all = bases_;
   for (auto it = all.rbegin(); it != all.rend() && *it >= base; ++it) {
@@ -299,9 +341,11 @@ Status PartitionLog::Recovery::complete_epochs() {
   const auto& entries = log_.epochs_.entries();
   if (log_.log_start_ == log_.log_end_) return {};
   if (!entries.empty() && entries.front().start <= log_.log_start_) return {};
+  if (!epochs_doubted()) return {};
+  ORDEAL_MARK("log.epochs_completed");
   EpochHistory whole;
   ORDEAL_TRY(log_.replay(log_.log_start_, [&](const wire::BatchView& batch) {
-    whole.assign(batch.partition_leader_epoch(), std::max(batch.base_offset(), log_.log_start_));
+    note_rebuilt_epoch(whole, batch, std::max(batch.base_offset(), log_.log_start_), log_.switches_);
   }));
   for (const EpochEntry& entry : entries) whole.assign(entry.epoch, entry.start);
   log_.epochs_ = std::move(whole);
@@ -327,7 +371,9 @@ Status PartitionLog::Recovery::settle() {
   ORDEAL_TRY(log_.flush());
   log_.trace_.info("log.recovered", {{"topic", log_.partition_.topic},
                                      {"partition", log_.partition_.partition},
+                                     {"start", log_.log_start_},
                                      {"end", log_.log_end_},
+                                     {"flushed", hints_.recovery_point},
                                      {"truncated_bytes", report_.truncated_bytes},
                                      {"reason", std::string_view(report_.reason)}});
   return {};

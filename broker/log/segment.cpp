@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "broker/log/checkpoint_file.h"
@@ -95,6 +96,17 @@ void Segment::seal() {
   }
   sealed = true;
   indexes_unflushed = true;
+}
+
+Result<Offset> Segment::base_at(std::uint64_t position) const {
+  std::array<std::uint8_t, wire::kBatchHeaderSize> header{};
+  if (position + header.size() > size_) return kNoOffset;
+  const auto got = file_->read_at(position, header);
+  if (!got) return fail(got.error().at(name_));
+  const Offset base = load_be<std::int64_t>(header.data());
+  const bool batch = *got == header.size() && static_cast<std::int8_t>(header[16]) == wire::kBatchMagic &&
+                     base >= base_ && base < next_offset_;
+  return batch ? base : kNoOffset;
 }
 
 Result<Segment::ScanEnd> Segment::scan(std::uint64_t from, std::uint64_t end, const Visitor& visit) const {
@@ -201,11 +213,11 @@ Status Segment::load_indexes(env::Disk& disk, std::int32_t index_interval) {
   return {};
 }
 
-Status Segment::truncate_to(Offset offset, std::int32_t index_interval) {
+Status Segment::truncate_to(Offset offset, std::uint64_t from, std::int32_t index_interval,
+                            const mutation::Switches& switches) {
   const std::uint64_t old_size = size_;
   std::uint64_t cut = old_size;
   Offset end = base_;
-  const std::uint64_t from = position_before(offset);
   const auto found =
       scan(from, old_size, [&](const wire::BatchView& batch, std::uint64_t position) -> std::optional<std::string> {
         if (batch.last_offset() < offset) return std::nullopt;
@@ -224,6 +236,9 @@ Status Segment::truncate_to(Offset offset, std::int32_t index_interval) {
   OffsetIndex offsets = std::move(offsets_);
   TimeIndex times = std::move(times_);
   forget();
+  // Entries past the cut name places where other batches will stand (E10).
+  const bool stale_stay = offsets.reaches(cut) && switches.active(mutation::Bug::disk_stale_index_after_truncate);
+  const OffsetIndex all = stale_stay ? offsets : OffsetIndex{};
   offsets.truncate(cut);
   std::uint64_t restart = 0;
   std::int64_t keep_times = 0;
@@ -251,6 +266,7 @@ Status Segment::truncate_to(Offset offset, std::int32_t index_interval) {
   if (!tail->bad.empty()) return fail(Errc::corrupt, fmt::format("{}: {}", name_, tail->bad));
   next_offset_ = end;
   flushed_size = size_;
+  if (stale_stay) offsets_ = all;
   return {};
 }
 

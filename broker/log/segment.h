@@ -15,6 +15,7 @@
 #include "broker/base/types.h"
 #include "broker/env/disk.h"
 #include "broker/log/log_index.h"
+#include "broker/mutation/mutation.h"
 #include "broker/wire/record_batch.h"
 
 namespace ordeal::log {
@@ -65,6 +66,9 @@ class Segment {
   // Where to start reading for `offset`.
   std::uint64_t position_before(Offset offset) const { return offsets_.lookup(offset - base_); }
 
+  // First offset of the batch that begins at `position`; kNoOffset if none of ours begins there.
+  Result<Offset> base_at(std::uint64_t position) const;
+
   struct ScanEnd {
     std::uint64_t position = 0;  // after the last batch that the visitor took
     std::string bad;             // why the scan ended before the end of the file; empty if it did not
@@ -78,8 +82,10 @@ class Segment {
   Status load_indexes(env::Disk& disk, std::int32_t index_interval);
   void forget();  // as before any note(): a rebuild begins
   Result<std::uint64_t> file_size() const { return file_->size(); }
-  // Cuts the file after the batches that end at or before `offset` and syncs it.
-  Status truncate_to(Offset offset, std::int32_t index_interval);
+  // Cuts the file after the batches that end at or before `offset` and syncs it; `from` is where a batch at or before
+  // `offset` begins.
+  Status truncate_to(Offset offset, std::uint64_t from, std::int32_t index_interval,
+                     const mutation::Switches& switches);
   // Cuts the file to size(): after a scan that ended early.
   Status cut_tail();
 
