@@ -50,9 +50,9 @@ std::string BatchId::to_string() const {
 
 ReplicaFiles read_replica(const SimDisk& disk, const std::string& log_dir, const TopicPartition& partition) {
   ReplicaFiles replica;
-  const std::string prefix = log_dir + "/" + partition.to_string() + "/";
-  for (const std::string& path : disk.files()) {  // sorted, and the names of segments sort by their base offset
-    if (!path.starts_with(prefix) || !path.ends_with(".log")) continue;
+  for (const std::string& path : disk.files_under(
+           log_dir + "/" + partition.to_string())) {  // sorted, and the names of segments sort by their base offset
+    if (!path.ends_with(".log")) continue;
     replica.exists = true;
     const std::optional<Bytes> content = disk.cached(path);
     std::size_t at = 0;

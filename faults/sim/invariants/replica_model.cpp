@@ -9,6 +9,14 @@ namespace {
 
 bool is_segment(const std::string& path) { return path.ends_with(".log"); }
 
+// The base offset in a segment's name.
+Offset base_of(const std::string& path) {
+  Offset base = 0;
+  const std::size_t from = path.rfind('/') + 1;
+  std::from_chars(path.data() + from, path.data() + path.size(), base);
+  return base;
+}
+
 }  // namespace
 
 // ---- one replica
@@ -67,6 +75,15 @@ std::vector<TopicPartition> ReplicaModels::on(NodeId node) const {
   return all;
 }
 
+std::map<NodeId, ReplicaFiles> ReplicaModels::read(const TopicPartition& at) const {
+  std::map<NodeId, ReplicaFiles> all;
+  for (const auto& [node, replicas] : nodes_) {
+    ReplicaFiles files = read_replica(world_.disk(node), log_dir_, at);
+    if (files.exists) all.emplace(node, std::move(files));
+  }
+  return all;
+}
+
 // <log dir>/<topic>-<partition>/<file>; other paths (metadata, deleted topics under other names) are none of ours.
 std::optional<TopicPartition> ReplicaModels::partition_of(const std::string& path) const {
   if (!path.starts_with(log_dir_ + "/")) return std::nullopt;
@@ -81,8 +98,9 @@ std::optional<TopicPartition> ReplicaModels::partition_of(const std::string& pat
 }
 
 void ReplicaModels::observe(NodeId node, DiskChange change, const std::string& path, std::uint64_t offset) {
-  if (change == DiskChange::power_cut || change == DiskChange::wipe) {
-    if (disturbed_) disturbed_(node, change);
+  const bool whole = change == DiskChange::power_cut || change == DiskChange::wipe;
+  if ((whole || change == DiskChange::rot) && disturbed_) disturbed_(node, change);
+  if (whole) {
     rescan_all(node);
     return;
   }
@@ -129,9 +147,11 @@ void ReplicaModels::mark_synced(ReplicaModel& model, const std::string& path) {
 
 void ReplicaModels::rescan(NodeId node, const TopicPartition& at, ReplicaModel& model, bool synced) {
   const std::vector<ReplicaModel::Placed> before = std::exchange(model.batches_, {});
+  model.empty_at_ = 0;
   const SimDisk& disk = world_.disk(node);
   for (const std::string& path : disk.files_under(log_dir_ + "/" + at.to_string())) {
     if (!is_segment(path)) continue;
+    model.empty_at_ = base_of(path);
     const Bytes* content = disk.peek(path);
     std::size_t position = 0;
     BatchId id;

@@ -19,8 +19,8 @@ namespace ordeal::sim {
 class ReplicaModel {
  public:
   bool empty() const { return batches_.empty(); }
-  Offset start() const { return batches_.empty() ? 0 : batches_.front().id.base_offset; }
-  Offset end() const { return batches_.empty() ? 0 : batches_.back().id.last_offset + 1; }
+  Offset start() const { return batches_.empty() ? empty_at_ : batches_.front().id.base_offset; }
+  Offset end() const { return batches_.empty() ? empty_at_ : batches_.back().id.last_offset + 1; }
   // Everything below is synced; start() if nothing is.
   Offset synced_end() const;
   std::size_t size() const { return batches_.size(); }
@@ -44,6 +44,7 @@ class ReplicaModel {
   void cut(std::size_t index);  // batches from there on are gone
 
   std::vector<Placed> batches_;
+  Offset empty_at_ = 0;  // where the last segment begins by its name: the end of a log without batches
   Offset valid_below_ = kUntouched;
 };
 
@@ -61,6 +62,7 @@ class ReplicaModels {
   ReplicaModel* find(NodeId node, const TopicPartition& at);
   std::map<NodeId, const ReplicaModel*> of(const TopicPartition& at) const;
   std::vector<TopicPartition> on(NodeId node) const;
+  std::map<NodeId, ReplicaFiles> read(const TopicPartition& at) const;  // the files themselves
 
  private:
   using OfNode = std::map<TopicPartition, ReplicaModel>;
