@@ -121,6 +121,19 @@ std::string TrialResult::sentence() const {
   return verdict.sentence;
 }
 
+namespace {
+
+// What the invariants may hold the brokers to.
+WorldPromises promises_of(const std::map<std::string, std::string>& effective) {
+  WorldPromises promises;
+  promises.fsync = effective.at("log.flush.interval.messages") == "1";
+  promises.unclean = effective.at("unclean.leader.election.enable") == "true";
+  promises.min_isr = std::stoi(effective.at("min.insync.replicas"));
+  return promises;
+}
+
+}  // namespace
+
 Trial::Trial(TrialOptions options)
     : options_(std::move(options)), workload_(options_.workload.value_or(modest_workload(options_.cluster.nodes))) {
   result_.seed = options_.cluster.seed;
@@ -130,6 +143,7 @@ Trial::Trial(TrialOptions options)
   workload_.seed = options_.cluster.seed;
   workload_.bootstrap = cluster_->bootstrap();
   evidence_.effective = effective_settings({.cluster = options_.cluster, .workload = workload_});
+  cluster_->invariants().promise(promises_of(evidence_.effective));
   client_ = &world().add_client(client_host(1));
 }
 
@@ -265,27 +279,14 @@ void Trial::judge() {
     result_.trouble = "the checker refused the history: " + verdict.error().to_string();
 }
 
-// Page-cache durability promises nothing across power cuts that meet a whole ISR: whether one did is the checker's
-// to judge, by the matrix of promises; the invariants that know of no durability mode do not apply then.
-bool Trial::may_forget() const {
-  if (evidence_.context.settings.fsync) return false;
-  return std::ranges::any_of(result_.events, [](const FaultEvent& event) {
-    return event.event == "fault.begin" && (event.kind == "node.power_cut" || event.kind == "node.crash");
-  });
-}
-
 // What is common to every end: what the world says of itself.
 void Trial::close_books() {
   for (const std::string& why : cluster_->fatals()) result_.violations.push_back({"Fatal", why, world().now()});
   result_.events = cluster_->faults();
   if (runner_) result_.events.insert(result_.events.end(), runner_->events().begin(), runner_->events().end());
   evidence_.context = context();
-  const bool forgetful = may_forget();
-  for (const Violation& violation : cluster_->invariants().violations()) {
-    const bool of_the_committed =
-        violation.invariant == "LeaderCompleteness" || violation.invariant == "CommittedStays";
-    if (!forgetful || !of_the_committed) result_.violations.push_back(violation);
-  }
+  const std::vector<Violation>& broken = cluster_->invariants().violations();
+  result_.violations.insert(result_.violations.end(), broken.begin(), broken.end());
   for (const FaultEvent& event : result_.events) {
     if (event.event != "fault.begin" || !event.verified) continue;
     ++result_.faults;

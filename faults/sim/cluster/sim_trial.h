@@ -95,7 +95,6 @@ class Trial {
   void close_books();
   void begin_phase(std::string name);
   void keep_evidence();
-  bool may_forget() const;
 
   TrialOptions options_;
   workload::LogConfig workload_;
