@@ -150,6 +150,8 @@ const char* api_name(const ControllerRequest& request) {
       return "allocate_producer_ids";
     case ControllerRequest::kElectLeaders:
       return "elect_leaders";
+    case ControllerRequest::kAlterTopicConfigs:
+      return "alter_topic_configs";
     case ControllerRequest::BODY_NOT_SET:
       break;
   }

@@ -11,8 +11,10 @@ constexpr std::string_view kMetadataVersion = "metadata.version";
 constexpr std::int32_t kMetadataLevel = 1;
 }  // namespace
 
-Controller::Controller(ControllerConfig config, const ClusterImage& image, Random random, Instant now)
+Controller::Controller(ControllerConfig config, const ClusterImage& image, Random random, Instant now,
+                       const mutation::Switches& switches)
     : config_(std::move(config)),
+      switches_(switches),
       state_(image),
       random_(random),
       last_tick_(now),
@@ -57,6 +59,9 @@ Decision Controller::handle(const ControllerRequest& request, Instant now) {
     case ControllerRequest::kElectLeaders:
       on_elect_leaders(request.elect_leaders(), decision);
       break;
+    case ControllerRequest::kAlterTopicConfigs:
+      on_alter_topic_configs(request.alter_topic_configs(), decision);
+      break;
     case ControllerRequest::BODY_NOT_SET:
       decision.response.set_error_code(error_code::kInvalidRequest);
       decision.response.set_error_message("a request without a body");
@@ -85,7 +90,7 @@ MetadataBatch Controller::tick(Instant now) {
     const auto session = sessions_.find(id);
     ORDEAL_CHECK(session != sessions_.end(), "broker {} without a session", id);
     if (broker.fenced || now < session->second.deadline) continue;
-    fence(broker, records);
+    fence(broker, false, records);
     return records;  // one a turn: the next one's partitions depend on this
   }
   if (config_.auto_leader_rebalance && now >= next_rebalance_) {

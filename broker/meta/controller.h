@@ -6,9 +6,10 @@
 // throws the whole controller away when leadership is lost. Soft state (sessions, the metadata offsets that brokers
 // report) is not replicated: every new controller starts all timers anew.
 //
-// Sources: KIP-631 (controller), KIP-497 and KIP-841/903 (AlterPartition), KIP-966 (ELR fields, carried only).
+// Sources: KIP-631 (controller), KIP-497 and KIP-841/903 (AlterPartition), KIP-966 (eligible leader replicas).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "broker/base/random.h"
 #include "broker/meta/control.pb.h"
 #include "broker/meta/image_builder.h"
+#include "broker/mutation/mutation.h"
 
 namespace ordeal::meta {
 
@@ -28,6 +30,7 @@ struct ControllerConfig {
   Duration lost_connection_grace = 300ms;
   std::int32_t num_partitions = 1;
   std::int32_t default_replication_factor = 1;
+  std::int32_t min_insync_replicas = 1;
   bool unclean_leader_election = false;
   bool auto_leader_rebalance = true;
   Duration leader_rebalance_interval = 300s;
@@ -43,8 +46,11 @@ inline constexpr std::int32_t kPartitionsMax = 10000;   // of one topic
 
 class Controller {
  public:
+  static constexpr std::string_view kMinIsr = "min.insync.replicas";
+
   // `image` has everything committed before this leadership.
-  Controller(ControllerConfig config, const ClusterImage& image, Random random, Instant now);
+  Controller(ControllerConfig config, const ClusterImage& image, Random random, Instant now,
+             const mutation::Switches& switches = mutation::no_switches());
 
   // Records of handle(), tick() and bootstrap() must be appended at this index and replayed before the next call.
   Offset next_index() const { return state_.view().offset() + 1; }
@@ -71,6 +77,19 @@ class Controller {
   struct Assume {
     NodeId gone = kNoNode;
     NodeId back = kNoNode;
+    bool lost = false;                    // `gone` stopped uncleanly and may have lost what others counted on
+    bool unclean = false;                 // any active replica may lead
+    std::optional<std::int32_t> min_isr;  // of the topic, from now on
+  };
+  // Of a partition; the epochs follow from it.
+  struct PartitionState {
+    NodeId leader = kNoNode;
+    std::vector<NodeId> isr;
+    std::vector<NodeId> elr;
+    std::vector<NodeId> last_known;
+  };
+  struct Election {
+    NodeId leader = kNoNode;
     bool unclean = false;
   };
 
@@ -80,7 +99,8 @@ class Controller {
   void controlled_shutdown(const BrokerImage& broker, MetadataBatch& records, BrokerHeartbeatResponse& response);
   bool has_valid_session(const BrokerImage& broker, Instant now) const;
   bool others_caught_up(NodeId leaving, Offset offset) const;
-  void fence(const BrokerImage& broker, MetadataBatch& records) const;
+  void fence(const BrokerImage& broker, bool lost, MetadataBatch& records) const;
+  static bool may_have_lost(const BrokerImage& before, const BrokerRegistrationRequest& now);
   void touch(NodeId broker, Instant now);
   std::optional<std::int32_t> check_epoch(NodeId broker, BrokerEpoch epoch) const;  // an error code
 
@@ -88,24 +108,39 @@ class Controller {
   void on_alter_partition(const AlterPartitionRequest& request, Decision& decision);
   std::int32_t validate_alter(NodeId from, const AlterPartitionRequest::Partition& proposal,
                               const PartitionImage* partition) const;
+  bool may_be_member(const AlterPartitionRequest::IsrMember& member, const PartitionImage& partition) const;
   void on_elect_leaders(const ElectLeadersRequest& request, Decision& decision);
   std::int32_t elect_one(const TopicImage& topic, PartitionId number, bool unclean, MetadataBatch& records) const;
-  void leave_all(NodeId gone, MetadataBatch& records) const;
-  void join_all(NodeId back, MetadataBatch& records) const;
   void rebalance(MetadataBatch& records) const;
+
+  // controller_elections.cpp
+  void leave_all(NodeId gone, bool lost, MetadataBatch& records) const;
+  void join_all(NodeId back, MetadataBatch& records) const;
   bool active(NodeId node, const Assume& assume) const;
   bool unclean_allowed(const TopicImage& topic) const;
+  std::int32_t min_isr(const TopicImage& topic, const Assume& assume) const;
+  static std::int32_t parse_min_isr(const std::string& value);
+  static std::vector<NodeId> eligible(const PartitionImage& partition, const std::vector<NodeId>& isr,
+                                      std::int32_t min_isr, NodeId lost);
+  Election elect(const TopicImage& topic, const PartitionImage& partition, const PartitionState& state,
+                 const Assume& assume) const;
   // Puts the change that `assume` makes necessary into `records`, if any.
   void update_partition(const TopicImage& topic, PartitionId number, const Assume& assume,
                         MetadataBatch& records) const;
+  // False when nothing changes.
+  static bool record_change(const TopicImage& topic, PartitionId number, const PartitionState& to,
+                            MetadataBatch& records);
+  void for_each_partition(const std::function<void(const TopicImage&, PartitionId)>& visit) const;
 
   // controller_topics.cpp
   void on_create_topics(const CreateTopicsRequest& request, Decision& decision);
   void on_delete_topics(const DeleteTopicsRequest& request, Decision& decision);
+  void on_alter_topic_configs(const AlterTopicConfigsRequest& request, Decision& decision);
   void on_allocate_producer_ids(const AllocateProducerIdsRequest& request, Decision& decision);
   Uuid new_topic_id();
 
   const ControllerConfig config_;
+  const mutation::Switches& switches_;
   ImageBuilder state_;  // committed, plus what this controller appended
   Random random_;
   std::map<NodeId, Session> sessions_;

@@ -1,5 +1,6 @@
 // Brokers: registration, heartbeats, fencing, controlled shutdown.
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
 #include "broker/meta/controller.h"
 #include "broker/meta/error_code.h"
 
@@ -19,11 +20,20 @@ std::optional<std::int32_t> Controller::check_epoch(NodeId id, BrokerEpoch epoch
   return std::nullopt;
 }
 
-void Controller::fence(const BrokerImage& broker, MetadataBatch& records) const {
+void Controller::fence(const BrokerImage& broker, bool lost, MetadataBatch& records) const {
   FenceBrokerRecord* record = records.add_records()->mutable_fence_broker();
   record->set_broker_id(broker.id);
   record->set_broker_epoch(broker.epoch);
-  leave_all(broker.id, records);
+  leave_all(broker.id, lost, records);
+}
+
+// KIP-966. A clean stop flushes everything and leaves a marker with the broker epoch it had; that epoch proves that no
+// other incarnation came in between. Without it an incarnation that flushed before others counted on anything has lost
+// nothing they counted on, provided that its directory is still there. One that left flushing to the page cache may
+// have: nothing tells a killed process from a machine that lost power.
+bool Controller::may_have_lost(const BrokerImage& before, const BrokerRegistrationRequest& now) {
+  if (!now.log_kept()) return true;
+  return now.previous_broker_epoch() != before.epoch && !before.log_durable;
 }
 
 void Controller::on_registration(const BrokerRegistrationRequest& request, Instant now, Decision& decision) {
@@ -51,7 +61,15 @@ void Controller::on_registration(const BrokerRegistrationRequest& request, Insta
   }
 
   // The old incarnation's leaderships end here, so that a restart always means a new leader epoch.
-  if (existing != nullptr && !existing->fenced) fence(*existing, decision.records);
+  if (existing != nullptr) {
+    const bool lost = may_have_lost(*existing, request);
+    if (lost) ORDEAL_MARK("controller.unclean_shutdown");
+    if (!existing->fenced) {
+      fence(*existing, lost, decision.records);
+    } else if (lost) {
+      leave_all(existing->id, true, decision.records);
+    }
+  }
   RegisterBrokerRecord* record = decision.records.add_records()->mutable_register_broker();
   record->set_broker_id(request.broker_id());
   record->set_broker_epoch(next_index());
@@ -60,6 +78,7 @@ void Controller::on_registration(const BrokerRegistrationRequest& request, Insta
   std::ranges::sort(listeners);
   for (const ListenerEndpoint& listener : listeners) to_record(listener, record->add_listeners());
   record->set_rack(request.rack());
+  record->set_log_durable(request.log_durable());
   sessions_[request.broker_id()] = Session{};
   touch(request.broker_id(), now);
   response.set_broker_epoch(next_index());
@@ -84,7 +103,7 @@ void Controller::on_heartbeat(const BrokerHeartbeatRequest& request, Instant now
     join_all(broker.id, decision.records);
     response.set_is_fenced(false);
   } else if (!broker.fenced && request.want_fence()) {
-    fence(broker, decision.records);
+    fence(broker, false, decision.records);
     response.set_is_fenced(true);
   }
 }
@@ -98,12 +117,12 @@ void Controller::controlled_shutdown(const BrokerImage& broker, MetadataBatch& r
     BrokerShuttingDownRecord* record = records.add_records()->mutable_broker_shutting_down();
     record->set_broker_id(broker.id);
     record->set_broker_epoch(broker.epoch);
-    leave_all(broker.id, records);
+    leave_all(broker.id, false, records);
     session.shutdown_offset = next_index();
     return;
   }
   if (!others_caught_up(broker.id, session.shutdown_offset)) return;
-  fence(broker, records);
+  fence(broker, false, records);
   response.set_is_fenced(true);
   response.set_should_shutdown(true);
 }

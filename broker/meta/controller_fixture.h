@@ -15,6 +15,14 @@ namespace ordeal::meta {
 
 inline constexpr Instant kStart{10s};
 
+inline constexpr BrokerEpoch kNow = -2;  // in a proposal: the member's current epoch
+
+// How the incarnation before stopped, as the next one tells it.
+struct Stopped {
+  BrokerEpoch clean_epoch = -1;
+  bool log_kept = true;
+};
+
 inline Uuid incarnation(int number) {
   Uuid id;
   id.bytes[0] = 1;
@@ -23,10 +31,13 @@ inline Uuid incarnation(int number) {
 }
 
 struct Fixture {
+  mutation::Switches switches;
   ControllerConfig config;
   Controller controller;
   Instant now = kStart;
   MetadataBatch last;  // the records of the last call
+  int incarnations = 100;
+  bool log_durable = true;  // of the brokers that register
 
   static ControllerConfig defaults() {
     ControllerConfig config;
@@ -36,7 +47,8 @@ struct Fixture {
     return config;
   }
   explicit Fixture(ControllerConfig with = defaults())
-      : config(with), controller(config, ClusterImage{}, Random(1), kStart) {}
+      : config(with), controller(config, ClusterImage{}, Random(1), kStart, switches) {}
+  explicit Fixture(mutation::Bug bug) : Fixture() { switches.turn_on(bug); }
 
   void commit(const MetadataBatch& records) {
     last = records;
@@ -62,13 +74,16 @@ struct Fixture {
   }
 
   BrokerRegistrationResponse register_broker(NodeId id, int incarnation_number, const std::string& rack = "",
-                                             const std::string& cluster = "c") {
+                                             const std::string& cluster = "c", Stopped stopped = {}) {
     ControllerRequest request;
     BrokerRegistrationRequest* body = request.mutable_broker_registration();
     body->set_broker_id(id);
     body->set_cluster_id(cluster);
     body->set_incarnation_id(uuid_to_bytes(incarnation(incarnation_number)));
     body->set_rack(rack);
+    body->set_previous_broker_epoch(stopped.clean_epoch);
+    body->set_log_kept(stopped.log_kept);
+    body->set_log_durable(log_durable);
     to_record({"CLIENT", {"10.0.0.1", 9092}}, body->add_listeners());
     return call(request).broker_registration();
   }
@@ -118,6 +133,22 @@ struct Fixture {
     }
     return call(request).create_topics().topics(0);
   }
+  // The next incarnation of a broker whose session is over.
+  BrokerEpoch restart(NodeId id, Stopped stopped = {}) {
+    const auto response = register_broker(id, ++incarnations, "", "c", stopped);
+    REQUIRE(response.error_code() == 0);
+    return response.broker_epoch();
+  }
+  AlterTopicConfigsResponse::Topic alter_config(const std::string& topic, const std::string& key,
+                                                std::optional<std::string> value) {
+    ControllerRequest request;
+    auto* wanted = request.mutable_alter_topic_configs()->add_topics();
+    wanted->set_name(topic);
+    auto* entry = wanted->add_configs();
+    entry->set_name(key);
+    if (value) entry->set_value(*value);
+    return call(request).alter_topic_configs().topics(0);
+  }
   struct Proposal {
     NodeId from;
     std::vector<std::pair<NodeId, BrokerEpoch>> isr;
@@ -137,7 +168,7 @@ struct Fixture {
     for (const auto& [id, member_epoch] : proposal.isr) {
       auto* member = partition->add_new_isr();
       member->set_broker_id(id);
-      member->set_broker_epoch(member_epoch);
+      member->set_broker_epoch(member_epoch == kNow ? epoch(id) : member_epoch);
     }
     return request;
   }

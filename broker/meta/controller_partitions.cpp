@@ -1,91 +1,11 @@
-// Partitions: who leads, who is in sync, and who may say so.
+// Requests about partitions: who is in sync (AlterPartition), and who shall lead (ElectLeaders).
 #include <algorithm>
 
-#include "broker/base/check.h"
+#include "broker/base/mark.h"
 #include "broker/meta/controller.h"
 #include "broker/meta/error_code.h"
 
 namespace ordeal::meta {
-
-namespace {
-
-PartitionChangeRecord& add_change(const TopicImage& topic, PartitionId number, MetadataBatch& records) {
-  PartitionChangeRecord& change = *records.add_records()->mutable_partition_change();
-  change.set_topic_id(uuid_to_bytes(topic.id));
-  change.set_partition(number);
-  return change;
-}
-
-void set_nodes(PartitionChangeRecord::NodeList& list, const std::vector<NodeId>& nodes) {
-  list.mutable_nodes()->Assign(nodes.begin(), nodes.end());
-}
-
-template <class Fn>
-void for_each_partition(const ClusterImage& image, Fn visit) {
-  for (const auto& [name, topic] : image.topics())
-    for (std::size_t i = 0; i < topic->partitions.size(); ++i) visit(*topic, static_cast<PartitionId>(i));
-}
-
-}  // namespace
-
-bool Controller::active(NodeId node, const Assume& assume) const {
-  if (node == assume.gone) return false;
-  if (node == assume.back) return true;
-  const BrokerImage* broker = image().broker(node);
-  return broker != nullptr && broker->active();
-}
-
-bool Controller::unclean_allowed(const TopicImage& topic) const {
-  const std::string* value = topic.config("unclean.leader.election.enable");
-  return value == nullptr ? config_.unclean_leader_election : *value == "true";
-}
-
-void Controller::update_partition(const TopicImage& topic, PartitionId number, const Assume& assume,
-                                  MetadataBatch& records) const {
-  const PartitionImage& partition = topic.partitions[static_cast<std::size_t>(number)];
-  std::vector<NodeId> isr = partition.isr;
-  std::erase(isr, assume.gone);
-  if (isr.empty()) isr = partition.isr;  // the last member stays: it alone is known to have everything
-
-  NodeId leader = partition.leader;
-  if (leader == kNoNode || leader == assume.gone) {
-    leader = kNoNode;
-    for (const NodeId replica : partition.replicas) {
-      const bool in_sync = std::ranges::find(isr, replica) != isr.end();
-      if (!in_sync || !active(replica, assume)) continue;
-      leader = replica;
-      break;
-    }
-    const bool unclean = assume.unclean || unclean_allowed(topic);
-    for (const NodeId replica : partition.replicas) {
-      if (leader != kNoNode || !unclean || !active(replica, assume)) continue;
-      leader = replica;
-      isr = {replica};  // what the others have beyond it is given up
-    }
-  }
-  if (leader == partition.leader && isr == partition.isr) return;
-  PartitionChangeRecord& change = add_change(topic, number, records);
-  if (leader != partition.leader) change.set_leader(leader);
-  if (isr != partition.isr) set_nodes(*change.mutable_isr(), isr);
-}
-
-void Controller::leave_all(NodeId gone, MetadataBatch& records) const {
-  Assume assume;
-  assume.gone = gone;
-  for_each_partition(image(), [&](const TopicImage& topic, PartitionId number) {
-    const PartitionImage& partition = topic.partitions[static_cast<std::size_t>(number)];
-    if (partition.in_isr(gone)) update_partition(topic, number, assume, records);
-  });
-}
-
-void Controller::join_all(NodeId back, MetadataBatch& records) const {
-  Assume assume;
-  assume.back = back;
-  for_each_partition(image(), [&](const TopicImage& topic, PartitionId number) {
-    const PartitionImage& partition = topic.partitions[static_cast<std::size_t>(number)];
-    if (partition.leader == kNoNode && partition.has_replica(back)) update_partition(topic, number, assume, records);
-  });
-}
 
 void Controller::on_alter_partition(const AlterPartitionRequest& request, Decision& decision) {
   AlterPartitionResponse& response = *decision.response.mutable_alter_partition();
@@ -108,16 +28,19 @@ void Controller::on_alter_partition(const AlterPartitionRequest& request, Decisi
     result.set_error_code(error);
     if (error != error_code::kNone) continue;
 
-    std::vector<NodeId> isr;
+    PartitionState state{request.broker_id(), {}, {}, partition->last_known_elr};
     for (const NodeId replica : partition->replicas)
       for (const auto& member : proposal.new_isr())
-        if (member.broker_id() == replica) isr.push_back(replica);
-    const bool changed = isr != partition->isr;
-    if (changed) set_nodes(*add_change(*topic, proposal.partition(), decision.records).mutable_isr(), isr);
-    result.set_leader(partition->leader);
-    result.set_leader_epoch(partition->leader_epoch);
+        if (member.broker_id() == replica) state.isr.push_back(replica);
+    const std::int32_t minimum = min_isr(*topic, {});
+    state.elr = eligible(*partition, state.isr, minimum, kNoNode);
+    if (!state.elr.empty()) ORDEAL_MARK("controller.elr_kept");
+    const bool changed = record_change(*topic, proposal.partition(), state, decision.records);
+    result.set_leader(state.leader);
+    result.set_leader_epoch(partition->leader_epoch + (state.leader != partition->leader ? 1 : 0));
     result.set_partition_epoch(partition->partition_epoch + (changed ? 1 : 0));
-    result.mutable_isr()->Assign(isr.begin(), isr.end());
+    result.mutable_isr()->Assign(state.isr.begin(), state.isr.end());
+    result.set_min_isr(minimum);
   }
 }
 
@@ -127,22 +50,50 @@ std::int32_t Controller::validate_alter(NodeId from, const AlterPartitionRequest
   // Who knows more than we do has heard of a newer controller.
   if (proposal.leader_epoch() > partition->leader_epoch || proposal.partition_epoch() > partition->partition_epoch)
     return error_code::kNotController;
-  if (proposal.leader_epoch() < partition->leader_epoch) return error_code::kFencedLeaderEpoch;
-  if (from != partition->leader) return error_code::kInvalidRequest;
-  if (proposal.partition_epoch() < partition->partition_epoch) return error_code::kInvalidUpdateVersion;
+  // Compare-and-set: a proposal made from an older state must not undo what happened since.
+  std::int32_t stale = error_code::kNone;
+  if (proposal.leader_epoch() < partition->leader_epoch) {
+    stale = error_code::kFencedLeaderEpoch;
+  } else if (from != partition->leader) {
+    return error_code::kInvalidRequest;
+  } else if (proposal.partition_epoch() < partition->partition_epoch) {
+    stale = error_code::kInvalidUpdateVersion;
+  }
+  if (stale != error_code::kNone && !switches_.active(mutation::Bug::ctl_accept_stale_epoch)) {
+    ORDEAL_MARK("controller.alter_stale");
+    return stale;
+  }
   std::set<NodeId> members;
   for (const auto& member : proposal.new_isr()) {
     if (!partition->has_replica(member.broker_id()) || !members.insert(member.broker_id()).second)
       return error_code::kInvalidRequest;
   }
   if (!members.contains(from)) return error_code::kInvalidRequest;
+  if (stale != error_code::kNone) return error_code::kNone;
   for (const auto& member : proposal.new_isr()) {
-    const BrokerImage* broker = image().broker(member.broker_id());
-    // KIP-841: no fenced or leaving member; KIP-903: and no earlier incarnation of one.
-    if (broker == nullptr || !broker->active()) return error_code::kIneligibleReplica;
-    if (member.broker_epoch() != -1 && member.broker_epoch() != broker->epoch) return error_code::kIneligibleReplica;
+    if (!may_be_member(member, *partition)) return error_code::kIneligibleReplica;
   }
   return error_code::kNone;
+}
+
+bool Controller::may_be_member(const AlterPartitionRequest::IsrMember& member, const PartitionImage& partition) const {
+  const BrokerImage* broker = image().broker(member.broker_id());
+  if (broker == nullptr) return false;
+  // KIP-841: whoever is fenced or about to leave does not lead, so it must not be counted on.
+  if (!broker->active() && !switches_.active(mutation::Bug::ctl_isr_allows_fenced)) {
+    ORDEAL_MARK("controller.alter_fenced_member");
+    return false;
+  }
+  // KIP-903: what an earlier incarnation had fetched says nothing about this one. An unknown epoch is enough for
+  // whoever is a member already: registering again takes a broker out of every ISR, which moves the partition epoch,
+  // so this proposal would be stale by now. Of a joiner it proves nothing.
+  const bool known =
+      member.broker_epoch() == -1 ? partition.in_isr(broker->id) : member.broker_epoch() == broker->epoch;
+  if (!known && !switches_.active(mutation::Bug::isr_ignore_broker_epoch)) {
+    ORDEAL_MARK("controller.alter_stale_member");
+    return false;
+  }
+  return true;
 }
 
 std::int32_t Controller::elect_one(const TopicImage& topic, PartitionId number, bool unclean,
@@ -160,12 +111,13 @@ std::int32_t Controller::elect_one(const TopicImage& topic, PartitionId number, 
   const NodeId preferred = partition->replicas.front();
   if (partition->leader == preferred) return error_code::kElectionNotNeeded;
   if (!partition->in_isr(preferred) || !active(preferred, {})) return error_code::kPreferredLeaderNotAvailable;
-  add_change(topic, number, records).set_leader(preferred);
+  const PartitionState state{preferred, partition->isr, partition->elr, {}};
+  record_change(topic, number, state, records);
   return error_code::kNone;
 }
 
 void Controller::rebalance(MetadataBatch& records) const {
-  for_each_partition(image(), [&](const TopicImage& topic, PartitionId number) {
+  for_each_partition([&](const TopicImage& topic, PartitionId number) {
     (void)elect_one(topic, number, /*unclean=*/false, records);  // where it is not possible nothing changes
   });
 }
@@ -181,7 +133,7 @@ void Controller::on_elect_leaders(const ElectLeadersRequest& request, Decision& 
     result.set_error_code(error);
   };
   if (request.partitions().empty()) {
-    for_each_partition(image(), [&](const TopicImage& topic, PartitionId number) { elect(topic, number, false); });
+    for_each_partition([&](const TopicImage& topic, PartitionId number) { elect(topic, number, false); });
     return;
   }
   std::set<std::pair<std::string, PartitionId>> seen;

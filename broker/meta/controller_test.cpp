@@ -57,7 +57,7 @@ TEST_CASE("a new incarnation ends the old one's leaderships even if that was not
   CHECK(fixture.part("t").leader == 1);
   CHECK(fixture.part("t").isr == Nodes{1});
   CHECK(fixture.part("alone").leader == kNoNode);
-  CHECK(fixture.part("alone").isr == Nodes{2});
+  CHECK(fixture.part("alone").elr == Nodes{2});
   CHECK(fixture.part("alone").leader_epoch == 1);
   CHECK_FALSE(fixture.heartbeat(2).is_fenced());
   CHECK(fixture.part("alone").leader == 2);
@@ -91,15 +91,17 @@ TEST_CASE("a silent broker is fenced after the session timeout, and its partitio
   CHECK(fixture.part("t").isr == Nodes{2, 3});
 }
 
-TEST_CASE("the ISR never becomes empty: the last member stays, without a leader, and leads when it returns") {
+TEST_CASE("the last member leaves the ISR empty, stays eligible, and leads when it returns") {
   Fixture fixture;
   fixture.add_brokers(3);
   REQUIRE(fixture.create_on("t", {{2, 3}}).error_code() == 0);
   fixture.pass(3s, {1});
   const PartitionImage& dark = fixture.part("t");
   CHECK(dark.leader == kNoNode);
-  REQUIRE(dark.isr.size() == 1);
-  const NodeId last = dark.isr.front();
+  CHECK(dark.isr.empty());
+  REQUIRE(dark.elr.size() == 1);
+  const NodeId last = dark.elr.front();
+  CHECK(dark.last_known_elr == Nodes{last});
   const NodeId other = last == 2 ? 3 : 2;
   const LeaderEpoch leader_epoch = dark.leader_epoch;
   CHECK_FALSE(fixture.heartbeat(other).is_fenced());
@@ -107,6 +109,9 @@ TEST_CASE("the ISR never becomes empty: the last member stays, without a leader,
   CHECK_FALSE(fixture.heartbeat(last).is_fenced());
   CHECK(fixture.part("t").leader == last);
   CHECK(fixture.part("t").leader_epoch == leader_epoch + 1);
+  CHECK(fixture.part("t").isr == Nodes{last});
+  CHECK(fixture.part("t").elr.empty());
+  CHECK(fixture.part("t").last_known_elr.empty());
 }
 
 TEST_CASE("unclean election happens only where it is configured") {
@@ -116,7 +121,7 @@ TEST_CASE("unclean election happens only where it is configured") {
   REQUIRE(fixture.create("unclean", 1, 3, {{"unclean.leader.election.enable", "true"}}).error_code() == 0);
   for (const std::string topic : {"clean", "unclean"}) {
     const NodeId leader = fixture.part(topic).leader;
-    REQUIRE(fixture.alter_error(topic, {leader, {{leader, -1}}}) == 0);
+    REQUIRE(fixture.alter_error(topic, {leader, {{leader, kNow}}}) == 0);
   }
   const NodeId clean = fixture.part("clean").leader, unclean = fixture.part("unclean").leader;
   Nodes alive;
@@ -124,7 +129,8 @@ TEST_CASE("unclean election happens only where it is configured") {
     if (id != clean && id != unclean) alive.push_back(id);
   fixture.pass(3s, alive);
   CHECK(fixture.part("clean").leader == kNoNode);
-  CHECK(fixture.part("clean").isr == Nodes{clean});
+  CHECK(fixture.part("clean").isr.empty());
+  CHECK(fixture.part("clean").elr == Nodes{clean});
   CHECK(fixture.part("unclean").leader == alive.front());
   CHECK(fixture.part("unclean").isr == Nodes{alive.front()});
 }
@@ -174,8 +180,8 @@ TEST_CASE("controlled shutdown: leaders move at once, the broker may go once the
   CHECK(fixture.part("t").leader == 2);
   CHECK(fixture.part("t").isr == Nodes{2, 3});
   CHECK(fixture.part("alone").leader == kNoNode);
-  CHECK(fixture.part("alone").isr == Nodes{1});
-  CHECK(fixture.alter_error("t", {2, {{1, -1}, {2, -1}, {3, -1}}}) == error_code::kIneligibleReplica);
+  CHECK(fixture.part("alone").elr == Nodes{1});
+  CHECK(fixture.alter_error("t", {2, {{1, kNow}, {2, kNow}, {3, kNow}}}) == error_code::kIneligibleReplica);
   CHECK_FALSE(fixture.heartbeat(1, false, true).should_shutdown());  // 2 and 3 have not reported yet
   (void)fixture.heartbeat(2);
   CHECK_FALSE(fixture.heartbeat(1, false, true).should_shutdown());
@@ -192,15 +198,15 @@ TEST_CASE("AlterPartition shrinks and expands the ISR under both epochs") {
   Fixture fixture;
   fixture.add_brokers(3);
   REQUIRE(fixture.create_on("t", {{1, 2, 3}}).error_code() == 0);
-  const auto shrunk = fixture.alter("t", {1, {{1, -1}, {3, -1}}}).partitions(0);
+  const auto shrunk = fixture.alter("t", {1, {{1, kNow}, {3, kNow}}}).partitions(0);
   CHECK(shrunk.error_code() == 0);
   CHECK(shrunk.partition_epoch() == 1);
   CHECK(Nodes(shrunk.isr().begin(), shrunk.isr().end()) == Nodes{1, 3});
   CHECK(fixture.part("t").isr == Nodes{1, 3});
   CHECK(fixture.part("t").leader_epoch == 0);
   // The same proposal again comes from an old state; what it wants is already so, but it must learn the new epoch.
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}}, 0, 0}) == error_code::kInvalidUpdateVersion);
-  CHECK(fixture.alter_error("t", {1, {{3, -1}, {2, -1}, {1, -1}}}) == 0);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}}, 0, 0}) == error_code::kInvalidUpdateVersion);
+  CHECK(fixture.alter_error("t", {1, {{3, kNow}, {2, kNow}, {1, kNow}}}) == 0);
   CHECK(fixture.part("t").isr == Nodes{1, 2, 3});
   CHECK(fixture.part("t").partition_epoch == 2);
 }
@@ -211,32 +217,32 @@ TEST_CASE("AlterPartition refuses what is stale, foreign or ineligible, and chan
   REQUIRE(fixture.create_on("t", {{1, 2, 3}}).error_code() == 0);
   fixture.pass(3s, {1, 3, 4});  // 2 is fenced and out of the ISR
   REQUIRE(fixture.part("t").isr == Nodes{1, 3});
-  REQUIRE(fixture.alter_error("t", {1, {{1, -1}}}) == 0);
+  REQUIRE(fixture.alter_error("t", {1, {{1, kNow}}}) == 0);
   const PartitionImage before = fixture.part("t");
   const BrokerEpoch three = fixture.epoch(3);
 
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}}, 0, 9}) == error_code::kNotController);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}}, 5}) == error_code::kNotController);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}}, -1}) == error_code::kFencedLeaderEpoch);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}}, 0, 0}) == error_code::kInvalidUpdateVersion);
-  CHECK(fixture.alter_error("t", {3, {{1, -1}, {3, -1}}}) == error_code::kInvalidRequest);  // not the leader
-  CHECK(fixture.alter_error("t", {1, {{3, -1}}}) == error_code::kInvalidRequest);           // without the leader
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}}, 0, 9}) == error_code::kNotController);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}}, 5}) == error_code::kNotController);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}}, -1}) == error_code::kFencedLeaderEpoch);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}}, 0, 0}) == error_code::kInvalidUpdateVersion);
+  CHECK(fixture.alter_error("t", {3, {{1, kNow}, {3, kNow}}}) == error_code::kInvalidRequest);  // not the leader
+  CHECK(fixture.alter_error("t", {1, {{3, kNow}}}) == error_code::kInvalidRequest);             // without the leader
   CHECK(fixture.alter_error("t", {1, {}}) == error_code::kInvalidRequest);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {4, -1}}}) == error_code::kInvalidRequest);  // no replica
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, -1}, {3, -1}}}) == error_code::kInvalidRequest);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {2, -1}}}) == error_code::kIneligibleReplica);  // fenced
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, three - 1}}}) == error_code::kIneligibleReplica);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, three}}, {}, {}, 77}) == error_code::kStaleBrokerEpoch);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {4, kNow}}}) == error_code::kInvalidRequest);  // no replica
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, kNow}, {3, kNow}}}) == error_code::kInvalidRequest);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {2, kNow}}}) == error_code::kIneligibleReplica);  // fenced
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, three - 1}}}) == error_code::kIneligibleReplica);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, three}}, {}, {}, 77}) == error_code::kStaleBrokerEpoch);
   CHECK(fixture.part("t") == before);
-  CHECK(fixture.alter_error("t", {1, {{1, -1}, {3, three}}}) == 0);
+  CHECK(fixture.alter_error("t", {1, {{1, kNow}, {3, three}}}) == 0);
 }
 
 TEST_CASE("of two proposals from the same state only the first wins, although neither is committed yet") {
   Fixture fixture;
   fixture.add_brokers(3);
   REQUIRE(fixture.create_on("t", {{1, 2, 3}}).error_code() == 0);
-  const ControllerRequest one = fixture.alter_request("t", {1, {{1, -1}, {2, -1}}});
-  const ControllerRequest two = fixture.alter_request("t", {1, {{1, -1}, {3, -1}}});
+  const ControllerRequest one = fixture.alter_request("t", {1, {{1, kNow}, {2, kNow}}});
+  const ControllerRequest two = fixture.alter_request("t", {1, {{1, kNow}, {3, kNow}}});
   CHECK(fixture.call(one).alter_partition().partitions(0).error_code() == 0);
   CHECK(fixture.call(two).alter_partition().partitions(0).error_code() == error_code::kInvalidUpdateVersion);
   CHECK(fixture.part("t").isr == Nodes{1, 2});
@@ -246,7 +252,7 @@ TEST_CASE("AlterPartition of topics that are gone") {
   Fixture fixture;
   fixture.add_brokers(1);
   REQUIRE(fixture.create("t", 1, 1).error_code() == 0);
-  ControllerRequest request = fixture.alter_request("t", {1, {{1, -1}}});
+  ControllerRequest request = fixture.alter_request("t", {1, {{1, kNow}}});
   request.mutable_alter_partition()->mutable_partitions(0)->set_partition(5);
   CHECK(fixture.call(request).alter_partition().partitions(0).error_code() == error_code::kUnknownTopicOrPartition);
   request.mutable_alter_partition()->mutable_partitions(0)->set_topic_id(uuid_to_bytes(incarnation(3)));

@@ -1,4 +1,4 @@
-// Topics and producer ids: creation, deletion, blocks of 1000 ids.
+// Topics and producer ids: creation, settings, deletion, blocks of 1000 ids.
 #include <algorithm>
 
 #include "broker/base/bytes.h"
@@ -38,6 +38,24 @@ Checked check_configs(const Wanted& topic) {
     if (!config.has_value()) return refuse(error_code::kInvalidConfig, config.name() + " has no value");
     if (const auto wrong = check_topic_config(config.name(), config.value()))
       return refuse(error_code::kInvalidConfig, *wrong);
+  }
+  return std::nullopt;
+}
+
+Checked check_changes(const AlterTopicConfigsRequest::Topic& wanted, const TopicPtr& topic, int times) {
+  if (times > 1) return refuse(error_code::kInvalidRequest, "the request names the topic twice");
+  if (!topic) return refuse(error_code::kUnknownTopicOrPartition, "there is no such topic");
+  std::set<std::string> seen;
+  for (const CreateTopicsRequest::Config& config : wanted.configs()) {
+    if (!seen.insert(config.name()).second)
+      return refuse(error_code::kInvalidRequest, config.name() + " is changed twice");
+    if (!config.has_value()) {
+      const auto known = topic_config_names();
+      if (std::ranges::find(known, config.name()) == known.end())
+        return refuse(error_code::kInvalidConfig, "unknown topic config " + config.name());
+    } else if (const auto wrong = check_topic_config(config.name(), config.value())) {
+      return refuse(error_code::kInvalidConfig, *wrong);
+    }
   }
   return std::nullopt;
 }
@@ -158,6 +176,37 @@ void Controller::on_create_topics(const CreateTopicsRequest& request, Decision& 
     }
     for (std::size_t i = 0; i < layout.size(); ++i)
       add_partition(id, static_cast<PartitionId>(i), layout[i], image(), decision.records);
+  }
+}
+
+void Controller::on_alter_topic_configs(const AlterTopicConfigsRequest& request, Decision& decision) {
+  AlterTopicConfigsResponse& response = *decision.response.mutable_alter_topic_configs();
+  std::map<std::string, int> asked;
+  for (const auto& wanted : request.topics()) ++asked[wanted.name()];
+  for (const AlterTopicConfigsRequest::Topic& wanted : request.topics()) {
+    AlterTopicConfigsResponse::Topic& result = *response.add_topics();
+    result.set_name(wanted.name());
+    const TopicPtr topic = image().topic(wanted.name());
+    const Checked refused = check_changes(wanted, topic, asked.at(wanted.name()));
+    if (refused) {
+      result.set_error_code(refused->code);
+      result.set_error_message(refused->why);
+      continue;
+    }
+    if (request.validate_only()) continue;
+    Assume assume;
+    for (const CreateTopicsRequest::Config& config : wanted.configs()) {
+      TopicConfigRecord* change = decision.records.add_records()->mutable_topic_config();
+      change->set_topic_id(uuid_to_bytes(topic->id));
+      change->set_name(config.name());
+      if (config.has_value()) change->set_value(config.value());
+      if (config.name() == kMinIsr)
+        assume.min_isr = config.has_value() ? parse_min_isr(config.value()) : config_.min_insync_replicas;
+    }
+    if (!assume.min_isr) continue;
+    // In the same entry: with a lower minimum the leader goes on without those outside the ISR.
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i)
+      update_partition(*topic, static_cast<PartitionId>(i), assume, decision.records);
   }
 }
 

@@ -144,7 +144,7 @@ TEST_CASE("leaderships go back to preferred replicas, on request and after the i
   wanted->set_topic("t");
   CHECK(fixture.call(request).elect_leaders().partitions(0).error_code() == error_code::kPreferredLeaderNotAvailable);
   (void)fixture.heartbeat(1);
-  REQUIRE(fixture.alter_error("t", {2, {{1, -1}, {2, -1}}}) == 0);
+  REQUIRE(fixture.alter_error("t", {2, {{1, kNow}, {2, kNow}}}) == 0);
   CHECK(fixture.part("t").leader == 2);
   SUBCASE("on request") {
     CHECK(fixture.call(request).elect_leaders().partitions(0).error_code() == 0);
@@ -165,6 +165,43 @@ TEST_CASE("a fresh cluster begins with its feature level, once") {
 TEST_CASE("a request without a body is refused") {
   Fixture fixture;
   CHECK(fixture.call(ControllerRequest{}).error_code() == error_code::kInvalidRequest);
+}
+
+// ---- settings ----
+
+TEST_CASE("a topic's settings change one by one, all of a request or none") {
+  Fixture fixture;
+  fixture.add_brokers(1);
+  REQUIRE(fixture.create("t", 1, 1, {{"retention.ms", "1000"}}).error_code() == 0);
+  const auto config = [&](const std::string& key) {
+    const std::string* value = fixture.image().topic("t")->config(key);
+    return value == nullptr ? std::string("-") : *value;
+  };
+  CHECK(fixture.alter_config("t", "segment.bytes", "2000").error_code() == 0);
+  CHECK(config("segment.bytes") == "2000");
+  CHECK(config("retention.ms") == "1000");
+  CHECK(fixture.alter_config("t", "retention.ms", std::nullopt).error_code() == 0);
+  CHECK(config("retention.ms") == "-");
+  CHECK(fixture.alter_config("t", "no.such.thing", "1").error_code() == error_code::kInvalidConfig);
+  CHECK(fixture.alter_config("t", "no.such.thing", std::nullopt).error_code() == error_code::kInvalidConfig);
+  CHECK(fixture.alter_config("t", "segment.bytes", "-5").error_code() == error_code::kInvalidConfig);
+  CHECK(fixture.alter_config("u", "segment.bytes", "2000").error_code() == error_code::kUnknownTopicOrPartition);
+
+  ControllerRequest request;
+  auto* wanted = request.mutable_alter_topic_configs()->add_topics();
+  wanted->set_name("t");
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"segment.bytes", "3000"}, {"retention.ms", "x"}}) {
+    auto* entry = wanted->add_configs();
+    entry->set_name(key);
+    entry->set_value(value);
+  }
+  CHECK(fixture.call(request).alter_topic_configs().topics(0).error_code() == error_code::kInvalidConfig);
+  CHECK(config("segment.bytes") == "2000");
+  wanted->mutable_configs(1)->set_value("5");
+  request.mutable_alter_topic_configs()->set_validate_only(true);
+  CHECK(fixture.call(request).alter_topic_configs().topics(0).error_code() == 0);
+  CHECK(config("segment.bytes") == "2000");
 }
 
 // ---- placement and names ----

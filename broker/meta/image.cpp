@@ -12,6 +12,7 @@ const Endpoint* BrokerImage::endpoint(std::string_view listener) const {
 
 bool PartitionImage::has_replica(NodeId node) const { return std::ranges::find(replicas, node) != replicas.end(); }
 bool PartitionImage::in_isr(NodeId node) const { return std::ranges::find(isr, node) != isr.end(); }
+bool PartitionImage::in_elr(NodeId node) const { return std::ranges::find(elr, node) != elr.end(); }
 
 const PartitionImage* TopicImage::partition(PartitionId number) const {
   if (number < 0 || static_cast<std::size_t>(number) >= partitions.size()) return nullptr;

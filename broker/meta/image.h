@@ -35,6 +35,7 @@ struct BrokerImage {
   std::vector<ListenerEndpoint> listeners;  // sorted by name
   bool fenced = true;
   bool shutting_down = false;
+  bool log_durable = false;  // an unclean stop of this incarnation loses nothing that others may count on
 
   // May lead partitions and join an ISR (KIP-841).
   bool active() const { return !fenced && !shutting_down; }
@@ -44,15 +45,18 @@ struct BrokerImage {
 
 struct PartitionImage {
   std::vector<NodeId> replicas;  // the first is the preferred leader
-  std::vector<NodeId> isr;       // never empty; ordered as in `replicas`
+  std::vector<NodeId> isr;       // ordered as in `replicas`; empty only while there is no leader
   NodeId leader = kNoNode;
   LeaderEpoch leader_epoch = 0;        // grows with every change of leader, also to none
   PartitionEpoch partition_epoch = 0;  // grows with every change
-  std::vector<NodeId> elr;             // KIP-966, carried only
-  std::vector<NodeId> last_known_elr;  // likewise
+  // KIP-966: left the ISR while it was below its minimum, when nothing could be committed without them, and have not
+  // stopped uncleanly since. Disjoint from the ISR; empty while the ISR has its minimum.
+  std::vector<NodeId> elr;
+  std::vector<NodeId> last_known_elr;  // while there is no leader: who led last
 
   bool has_replica(NodeId node) const;
   bool in_isr(NodeId node) const;
+  bool in_elr(NodeId node) const;
   bool operator==(const PartitionImage&) const = default;
 };
 

@@ -159,7 +159,7 @@ Status ImageBuilder::create_partition(const PartitionRecord& record) {
   if (record.partition() != static_cast<PartitionId>(topic->partitions.size()))
     return fail(Errc::corrupt, fmt::format("{} has no room for partition {}", topic->name, record.partition()));
   PartitionImage partition = rows::partition_from(record);
-  if (partition.isr.empty() || partition.replicas.empty())
+  if ((partition.isr.empty() && partition.leader != kNoNode) || partition.replicas.empty())
     return fail(Errc::corrupt, fmt::format("{}-{} has no replicas or no ISR", topic->name, record.partition()));
   add_row(rows::partition_key(id, record.partition()), rows::partition_value(id, record.partition(), partition));
   topic->partitions.push_back(std::move(partition));
@@ -187,7 +187,7 @@ Status ImageBuilder::change_partition(const PartitionChangeRecord& record) {
   }
   ++partition.partition_epoch;
   add_row(key, rows::partition_value(id, record.partition(), partition));
-  if (partition.isr.empty() || (partition.leader != kNoNode && !partition.in_isr(partition.leader)))
+  if (partition.leader != kNoNode && !partition.in_isr(partition.leader))
     return fail(Errc::corrupt,
                 fmt::format("{}-{}: leader {} is not in the ISR", topic->name, record.partition(), partition.leader));
   return {};

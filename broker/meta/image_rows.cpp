@@ -59,6 +59,7 @@ std::string broker_value(const BrokerImage& broker) {
   registration->set_incarnation_id(uuid_to_bytes(broker.incarnation));
   for (const ListenerEndpoint& listener : broker.listeners) to_record(listener, registration->add_listeners());
   registration->set_rack(broker.rack);
+  registration->set_log_durable(broker.log_durable);
   stored.set_fenced(broker.fenced);
   stored.set_shutting_down(broker.shutting_down);
   return stored.SerializeAsString();
@@ -102,6 +103,7 @@ BrokerImage broker_from(const RegisterBrokerRecord& record) {
   broker.epoch = record.broker_epoch();
   broker.incarnation = uuid_from_bytes(record.incarnation_id());
   broker.rack = record.rack();
+  broker.log_durable = record.log_durable();
   broker.listeners = listeners_from(record.listeners());
   return broker;
 }

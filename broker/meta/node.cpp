@@ -12,12 +12,13 @@ constexpr Duration kRetryFirst = 10ms;
 constexpr Duration kRetryMax = 100ms;
 }  // namespace
 
-Node::Impl::Impl(env::Env& env, NodeConfig config, kv::KvStore& store)
+Node::Impl::Impl(env::Env& env, NodeConfig config, kv::KvStore& store, const mutation::Switches& switches)
     : image_(std::make_shared<const ClusterImage>()),
       image_changed_(env.scheduler),
       env_(env),
       config_(std::move(config)),
       store_(store),
+      switches_(switches),
       gate_(env.scheduler),
       server_(env, gate_, channel_config(), *this),
       wake_(env.scheduler),
@@ -97,8 +98,8 @@ env::Task<Result<ControllerResponse>> Node::Impl::call_controller(ControllerRequ
 
 // ---- the public face ----
 
-Node::Node(env::Env& env, NodeConfig config, kv::KvStore& store, const mutation::Switches&)
-    : impl_(std::make_unique<Impl>(env, std::move(config), store)) {}
+Node::Node(env::Env& env, NodeConfig config, kv::KvStore& store, const mutation::Switches& switches)
+    : impl_(std::make_unique<Impl>(env, std::move(config), store, switches)) {}
 Node::~Node() = default;
 
 env::Task<Status> Node::start() { return impl_->start(); }

@@ -31,6 +31,10 @@ struct NodeConfig {
   std::vector<ListenerEndpoint> advertised;  // what clients and brokers are told: CLIENT, REPLICATION, CONTROLLER
   std::string rack;                          // broker.rack
   Uuid incarnation;                          // fresh at every start of the process
+  // How this node stopped last, and what its log promises (BrokerRegistrationRequest says more).
+  BrokerEpoch previous_broker_epoch = -1;  // of the clean-shutdown marker
+  bool log_kept = false;                   // the log directory was there before this start
+  bool log_durable = false;                // flushed before others may count on it
 
   Duration election_timeout = 300ms;  // controller.quorum.election.timeout.ms; drawn from [x, 2x)
   Duration raft_heartbeat = 80ms;     // the leader's, when it has nothing else to say
@@ -45,6 +49,7 @@ struct NodeConfig {
 
   std::int32_t num_partitions = 1;              // num.partitions
   std::int32_t default_replication_factor = 1;  // default.replication.factor
+  std::int32_t min_insync_replicas = 1;         // min.insync.replicas, unless the topic says otherwise
   bool unclean_leader_election = false;         // unclean.leader.election.enable, unless the topic says otherwise
   bool auto_leader_rebalance = true;            // auto.leader.rebalance.enable
   Duration leader_rebalance_interval = 300s;    // leader.imbalance.check.interval.seconds

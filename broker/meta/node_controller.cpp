@@ -5,6 +5,16 @@
 
 namespace ordeal::meta {
 
+namespace {
+
+std::string joined(const std::vector<NodeId>& ids) {
+  std::string text;
+  for (const NodeId id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text;
+}
+
+}  // namespace
+
 ControllerResponse not_controller() {
   ControllerResponse response;
   response.set_error_code(error_code::kNotController);
@@ -33,14 +43,20 @@ void Node::Impl::activate_controller() {
   config.lost_connection_grace = config_.lost_connection_grace;
   config.num_partitions = config_.num_partitions;
   config.default_replication_factor = config_.default_replication_factor;
+  config.min_insync_replicas = config_.min_insync_replicas;
   config.unclean_leader_election = config_.unclean_leader_election;
   config.auto_leader_rebalance = config_.auto_leader_rebalance;
   config.leader_rebalance_interval = config_.leader_rebalance_interval;
   const Instant now = env_.scheduler.now();
-  controller_.emplace(std::move(config), *image_, Random(env_.random.next()), now);
+  controller_.emplace(std::move(config), *image_, Random(env_.random.next()), now, switches_);
   controller_term_ = raft_->term();
   ORDEAL_CHECK(controller_->next_index() == raft_->last_index() + 1);
   env_.trace.info("controller.active", {{"term", controller_term_}});
+  // What was committed while nobody was active has not been told yet.
+  for (const auto& [id, broker] : image_->brokers()) report_broker(broker, image_->offset());
+  for (const auto& [name, topic] : image_->topics())
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i)
+      report_partition(*topic, static_cast<PartitionId>(i), image_->offset());
   for (const NodeId peer : lost_) controller_->connection_lost(peer, now);
   append_records(controller_->bootstrap());
   leader_changed_.notify_all();
@@ -84,6 +100,50 @@ void Node::Impl::acknowledge() {
     first->second.reply->set(std::move(first->second.response));
     waiting_.erase(first);
   }
+}
+
+void Node::Impl::report_committed(const raft::Entry& entry, const ClusterImage& after) {
+  if (!controller_) return;
+  MetadataBatch batch;
+  ORDEAL_CHECK(batch.ParseFromString(entry.data), "an entry that was replayed does not parse");
+  std::set<NodeId> brokers;
+  std::set<std::pair<Uuid, PartitionId>> partitions;
+  for (const MetadataRecord& record : batch.records()) {
+    if (record.has_register_broker()) brokers.insert(record.register_broker().broker_id());
+    if (record.has_fence_broker()) brokers.insert(record.fence_broker().broker_id());
+    if (record.has_unfence_broker()) brokers.insert(record.unfence_broker().broker_id());
+    if (record.has_broker_shutting_down()) brokers.insert(record.broker_shutting_down().broker_id());
+    if (record.has_partition())
+      partitions.emplace(uuid_from_bytes(record.partition().topic_id()), record.partition().partition());
+    if (record.has_partition_change())
+      partitions.emplace(uuid_from_bytes(record.partition_change().topic_id()), record.partition_change().partition());
+  }
+  for (const NodeId id : brokers)
+    if (const BrokerImage* broker = after.broker(id)) report_broker(*broker, entry.index);
+  for (const auto& [id, number] : partitions)
+    if (const TopicPtr topic = after.topic(id)) report_partition(*topic, number, entry.index);
+}
+
+void Node::Impl::report_broker(const BrokerImage& broker, Offset index) {
+  env_.trace.debug("controller.broker", {{"broker", broker.id},
+                                         {"broker_epoch", broker.epoch},
+                                         {"fenced", broker.fenced ? 1 : 0},
+                                         {"in_shutdown", broker.shutting_down ? 1 : 0},
+                                         {"index", index}});
+}
+
+void Node::Impl::report_partition(const TopicImage& topic, PartitionId number, Offset index) {
+  const PartitionImage& partition = topic.partitions[static_cast<std::size_t>(number)];
+  const std::string isr = joined(partition.isr);
+  const std::string elr = joined(partition.elr);
+  env_.trace.debug("controller.partition", {{"topic", std::string_view(topic.name)},
+                                            {"partition", number},
+                                            {"leader", partition.leader},
+                                            {"leader_epoch", partition.leader_epoch},
+                                            {"partition_epoch", partition.partition_epoch},
+                                            {"isr", std::string_view(isr)},
+                                            {"elr", std::string_view(elr)},
+                                            {"index", index}});
 }
 
 }  // namespace ordeal::meta

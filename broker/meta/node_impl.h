@@ -23,7 +23,7 @@ ControllerResponse not_controller();  // the refusal of a node that is not the a
 
 class Node::Impl final : public ControlEvents {
  public:
-  Impl(env::Env& env, NodeConfig config, kv::KvStore& store);
+  Impl(env::Env& env, NodeConfig config, kv::KvStore& store, const mutation::Switches& switches);
 
   // node.cpp
   env::Task<Status> start();
@@ -91,6 +91,10 @@ class Node::Impl final : public ControlEvents {
   void decide(Request request);
   void append_records(const MetadataBatch& records);
   void acknowledge();
+  // The controller's truth as trace events, for whoever judges a cluster from outside.
+  void report_committed(const raft::Entry& entry, const ClusterImage& after);
+  void report_broker(const BrokerImage& broker, Offset index);
+  void report_partition(const TopicImage& topic, PartitionId number, Offset index);
 
   // node_lifecycle.cpp
   env::Task<> lifecycle_loop();
@@ -104,6 +108,7 @@ class Node::Impl final : public ControlEvents {
   env::Env& env_;
   const NodeConfig config_;
   kv::KvStore& store_;
+  const mutation::Switches& switches_;
   env::Gate gate_;
   ControlServer server_;
   std::map<NodeId, std::unique_ptr<PeerChannel>> channels_;

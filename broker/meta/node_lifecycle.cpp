@@ -51,6 +51,9 @@ env::Task<bool> Node::Impl::register_broker() {
   body->set_incarnation_id(uuid_to_bytes(config_.incarnation));
   for (const ListenerEndpoint& listener : config_.advertised) to_record(listener, body->add_listeners());
   body->set_rack(config_.rack);
+  body->set_previous_broker_epoch(config_.previous_broker_epoch);
+  body->set_log_kept(config_.log_kept);
+  body->set_log_durable(config_.log_durable);
   const Instant deadline = env_.scheduler.now() + config_.session_timeout;
   const Result<ControllerResponse> response = co_await call_controller(std::move(request), deadline);
   if (!response) co_return false;

@@ -152,6 +152,7 @@ env::Task<Status> Node::Impl::apply(std::vector<raft::Entry> entries) {
     }
     Status replayed = builder.replay(entry.data, entry.index);
     if (!replayed) co_return replayed;
+    report_committed(entry, builder.view());
   }
   ImagePtr image = builder.build();
   kv::WriteBatch batch = apply_batch(builder.take_changes(), *image);

@@ -116,6 +116,8 @@ meta::NodeConfig Broker::node_config() {
   node.session_timeout = config_.broker_session_timeout;
   node.num_partitions = config_.num_partitions;
   node.default_replication_factor = config_.default_replication_factor;
+  node.min_insync_replicas = config_.topic_defaults.min_insync_replicas;
+  node.log_durable = config_.topic_defaults.fsync();
   node.unclean_leader_election = config_.topic_defaults.unclean_leader_election;
   node.auto_leader_rebalance = config_.auto_leader_rebalance;
   node.leader_rebalance_interval = config_.leader_imbalance_check_interval;
@@ -163,13 +165,18 @@ env::Task<Status> Broker::start() {
   co_return fail(up.error());
 }
 
-env::Task<Status> Broker::open_store() {
+// Also asks how this node stopped last: the metadata node registers before the log directory is opened.
+env::Task<Status> Broker::open_store(meta::NodeConfig& node) {
   const std::string path = config_.metadata_dir;
   const kv::KvFactory factory = store_factory_;
   env::Disk& disk = env_.disk;
   const std::string log_dir = config_.log_dir;
-  std::function<Result<std::unique_ptr<kv::KvStore>>()> work = [path, factory, &disk,
-                                                                log_dir]() -> Result<std::unique_ptr<kv::KvStore>> {
+  std::function<Result<std::unique_ptr<kv::KvStore>>()> work = [path, factory, &disk, log_dir,
+                                                                &node]() -> Result<std::unique_ptr<kv::KvStore>> {
+    node.log_kept = log::has_been_log_directory(disk, log_dir);
+    const auto epoch = log::clean_shutdown_epoch(disk, log_dir);
+    if (!epoch) return fail(epoch.error());
+    node.previous_broker_epoch = *epoch;
     ORDEAL_TRY(log::create_durably(disk, log_dir));
     return factory(path);
   };
@@ -183,7 +190,7 @@ env::Task<Status> Broker::bring_up() {
   meta::NodeConfig node = node_config();
   const std::string incarnation = node.incarnation.to_string();
   env_.trace.info("broker.start", {{"incarnation", std::string_view(incarnation)}});
-  ORDEAL_CO_TRY(co_await open_store());
+  ORDEAL_CO_TRY(co_await open_store(node));
   node_ = std::make_unique<meta::Node>(env_, std::move(node), *store_, switches_);
   replicas_ =
       std::make_unique<replica::ReplicaManager>(env_, switches_, replica::controller_link(*node_), replica_options());

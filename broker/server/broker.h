@@ -53,7 +53,7 @@ class Broker {
   class ReplicaPartitions;
 
   env::Task<Status> bring_up();
-  env::Task<Status> open_store();
+  env::Task<Status> open_store(meta::NodeConfig& node);
   env::Task<Status> wait_registered();
   env::Task<> follow_image();
   env::Task<> leave_cluster();
