@@ -11,9 +11,7 @@ from pathlib import Path
 from ordeal import build, paths, runs, simulator, verdict
 from ordeal.commands import sim
 from ordeal.errors import HARNESS, USAGE, OrdealError
-from ordeal.terminal import Terminal, clock
-
-HIDDEN = ("t", "w", "n", "s", "k")
+from ordeal.terminal import Terminal
 
 
 def seed(number: int, words: list[str], arguments, terminal: Terminal) -> int:
@@ -78,19 +76,16 @@ def _play(words: list[str], name: str, known: str | None, where: str, arguments,
 
 
 def _traced(words: list[str], folder: Path, terminal: Terminal) -> dict:
-    """As simulator.world, but printing each event as a line; the last line of JSON is the world's."""
+    """As simulator.world, but showing the program's line an event; the line of JSON is the world's."""
     command = [simulator.program(), *[w for w in words if w != "--twice"], "--keep", "--out", str(folder), "--trace", "--json"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     row = None
     try:
         for line in child.stdout:
-            event = json.loads(line) if line.startswith("{") and line.endswith("}\n") else None
-            if event is None:
-                terminal.line(line.rstrip("\n"))
-            elif "digest" in event and "outcome" in event:
-                row = event
+            if line.startswith("{") and line.endswith("}\n"):
+                row = json.loads(line)
             else:
-                terminal.line(line_of(event))
+                terminal.line(line.rstrip("\n"))
         said = child.stderr.read().strip()
         child.wait()
     finally:
@@ -107,21 +102,3 @@ def _traced(words: list[str], folder: Path, terminal: Terminal) -> dict:
         if again.get("digest") != row.get("digest"):
             row["exit"] = HARNESS
     return row
-
-
-def line_of(event: dict) -> str:
-    """00:12.345678 n2 partition.leader topic=t partition=0, and the like for faults and messages."""
-    t = event.get("t", 0)
-    when = f"{clock(t / 1e9)}.{t % 1_000_000_000 // 1000:06d}"
-    if "event" in event:
-        targets = event.get("targets") or []
-        words = " ".join(str(w) for w in (event["event"], event.get("id", ""), event.get("kind", ""), ",".join(map(str, targets))) if w != "")
-        return f"{when} --   {words}" + (f"  ({event['evidence']})" if event.get("evidence") else "")
-    if "api" in event:
-        arrow = "~>" if event.get("lost") else "->"
-        end = f" lost: {event['lost']}" if event.get("lost") else ""
-        return (f"{when} {event.get('from'):<4} {arrow} {event.get('to')} {event['api']}{' reply' if event.get('reply') else ''}"
-                f"{' ' + ' '.join(event['p']) if event.get('p') else ''}{' ' + event['say'] if event.get('say') else ''}{end}")
-    rest = " ".join(f"{key}={value}" for key, value in event.items() if key not in HIDDEN)
-    severity = "" if event.get("s") in ("info", "debug", None) else f" {event['s'].upper()}"
-    return f"{when} n{event.get('n', '?'):<3} {event.get('k', '?')}{severity} {rest}".rstrip()

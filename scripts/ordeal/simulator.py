@@ -71,7 +71,7 @@ def _rows(text: str) -> list[dict]:
 
 @dataclass
 class Sweep:
-    """Seeds to play with the same options. `twice` names those that are played twice to prove that they repeat."""
+    """Seeds to play with the same options; the program itself plays one in twenty twice to prove that it repeats."""
 
     words: list[str]
     seeds: list[int]
@@ -79,7 +79,6 @@ class Sweep:
     chunk: int = CHUNK
     out: Path | None = None
     marks: bool = False
-    twice: set = field(default_factory=set)
     limit_s: float = WORLD_LIMIT_S
     counts: dict = field(default_factory=dict)  # marks, summed over the processes that ended in order
 
@@ -122,17 +121,15 @@ class _Pool:
             for thread in threads:
                 thread.join()
 
-    def _chunks(self, seeds: list[int]) -> list[tuple[list[int], bool]]:
+    def _chunks(self, seeds: list[int]) -> list[list[int]]:
         """Runs of neighbours, at most `chunk` long and short enough that every job has work to the end."""
         size = max(1, min(self.sweep.chunk, -(-len(seeds) // (2 * max(1, self.sweep.jobs)))))
-        chunks: list[tuple[list[int], bool]] = []
+        chunks: list[list[int]] = []
         for seed in sorted(set(seeds)):
-            twice = seed in self.sweep.twice
-            last = chunks[-1] if chunks else None
-            if last and not twice and not last[1] and last[0][-1] == seed - 1 and len(last[0]) < size:
-                last[0].append(seed)
+            if chunks and chunks[-1][-1] == seed - 1 and len(chunks[-1]) < size:
+                chunks[-1].append(seed)
             else:
-                chunks.append(([seed], twice))
+                chunks.append([seed])
         return chunks
 
     def _work(self) -> None:
@@ -141,22 +138,22 @@ class _Pool:
                 with self.lock:
                     if not self.chunks:
                         return
-                    seeds, twice = self.chunks.pop(0)
-                rest = self._play(seeds, twice)
+                    seeds = self.chunks.pop(0)
+                rest = self._play(seeds)
                 with self.lock:
                     if rest and not self.stopped:
-                        self.chunks.insert(0, (rest, twice))
+                        self.chunks.insert(0, rest)
         except Exception as error:  # whoever reads the queue must hear of it, or would wait for ever
             self.found.put(error)
 
-    def _play(self, seeds: list[int], twice: bool) -> list[int]:
+    def _play(self, seeds: list[int]) -> list[int]:
         """Plays one chunk; returns the seeds that the process did not get to."""
         with self.lock:
             if self.stopped:
                 return []
             self.started += 1
             marks = self.scratch / f"marks-{self.started}.json"
-            child = subprocess.Popen(self._command(seeds, twice, marks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            child = subprocess.Popen(self._command(seeds, marks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                      errors="replace")
             self.children.append(child)
         said, hung = [], threading.Event()
@@ -172,12 +169,11 @@ class _Pool:
         self._add_marks(marks)
         return self._settle(seeds, codes, code, "".join(said[-SAID_LINES:]).strip(), hung.is_set())
 
-    def _command(self, seeds: list[int], twice: bool, marks: Path) -> list[str]:
+    def _command(self, seeds: list[int], marks: Path) -> list[str]:
         sweep = self.sweep
         command = [program(), "--seeds", str(len(seeds)), "--first", str(seeds[0]), *sweep.words, "--json"]
         command += ["--out", str(sweep.out)] if sweep.out else []
-        command += ["--marks", str(marks)] if sweep.marks else []
-        return command + (["--twice"] if twice and "--twice" not in sweep.words else [])
+        return command + (["--marks", str(marks)] if sweep.marks else [])
 
     def _listen(self, child, hung: threading.Event) -> list[int]:
         """Reads rows until the process closes its output; a watchdog kills it when it falls silent."""

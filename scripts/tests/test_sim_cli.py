@@ -70,8 +70,8 @@ def test_a_violation_outranks_a_crash_elsewhere(tmp_path):
 
 def test_worlds_that_do_not_repeat_are_never_a_pass(tmp_path):
     done = ordeal("sim", "18-22", runs=tmp_path, ORDEAL_FAKE_DIFFERS="20")
-    assert done.returncode == 3 and "seed 20 gave digest" in done.stderr, "one seed in twenty is played twice: " + told(done)
-    assert ordeal("sim", "18-19", "--twice", runs=tmp_path, ORDEAL_FAKE_DIFFERS="19").returncode == 3
+    assert done.returncode == 3 and "seed 20 gave digest" in done.stderr, told(done)
+    assert ordeal("sim", "19", "--twice", runs=tmp_path, ORDEAL_FAKE_DIFFERS="19").returncode == 3
 
 
 def test_the_first_failure_can_end_a_sweep(tmp_path):
@@ -107,7 +107,7 @@ def test_a_replay_that_differs_from_what_is_stored_says_so(tmp_path):
 
 def test_a_trace_is_readable(tmp_path):
     done = ordeal("replay", "11", "--trace", runs=tmp_path)
-    assert done.returncode == 0 and "00:00.001500 n2   partition.leader topic=t partition=0" in done.stdout, told(done)
+    assert done.returncode == 0 and "0.001500  n2  partition.leader" in done.stdout, told(done)
 
 
 def test_options_of_a_drawn_world_are_refused_for_a_stored_one_and_a_real_one(tmp_path):

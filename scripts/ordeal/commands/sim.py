@@ -13,7 +13,6 @@ from ordeal.options import seconds_of
 from ordeal.terminal import count, seconds
 
 DEFAULT_SEEDS = 10
-TWICE_IN = 20  # one seed in so many is played twice
 STORIES = 3  # violations shown of a world
 
 
@@ -29,7 +28,7 @@ def parser() -> Parser:
     p.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default: one a processor)")
     p.add_argument("--scenario", metavar="FILE|NAME", help="this world (docs/formats/scenario.md) instead of a drawn one; without seeds: with its own")
     add_world_options(p)
-    p.add_argument("--twice", action="store_true", help=f"play every seed twice and compare (default: one in {TWICE_IN})")
+    p.add_argument("--twice", action="store_true", help="play every seed twice and compare (default: one in twenty, drawn)")
     p.add_argument("--marks", action="store_true", help="list the rare branches that were reached, and those that never were")
     p.add_argument("--until-fail", action="store_true", help="stop at the first world that does not pass")
     p.add_argument("--keep", action="store_true", help="store the worlds that passed, too")
@@ -44,6 +43,8 @@ def add_world_options(p) -> None:
     p.add_argument("--time", metavar="T", help="simulated time of each world (default 60s)")
     p.add_argument("--plan", metavar="FILE|NAME", help="fault plan: a file or a built-in name (default: each seed draws its own)")
     p.add_argument("--nodes", type=int, metavar="N", help="brokers (default: drawn)")
+    p.add_argument("--plain", action="store_true", help="three nodes and default settings instead of a drawn world")
+    p.add_argument("--small", action="store_true", help="short worlds with strong faults")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a broker setting, Kafka's name")
     p.add_argument("--mutate", action="append", default=[], metavar="NAME", help="switch a known bug on")
 
@@ -53,6 +54,7 @@ def words_of(arguments) -> list[str]:
     for name in ("scenario", "time", "plan", "nodes"):
         if getattr(arguments, name, None) is not None:
             words += [f"--{name}", str(getattr(arguments, name))]
+    words += [f"--{name}" for name in ("plain", "small") if getattr(arguments, name)]
     for option, values in (("--set", arguments.settings), ("--mutate", arguments.mutate)):
         for value in values:
             words += [option, value]
@@ -81,8 +83,7 @@ def main(arguments, terminal) -> int:
     words = words_of(arguments) + (["--twice"] if arguments.twice else []) + (["--keep"] if arguments.keep else [])
     if own_seed:
         return _one(arguments, words, folder, limit_s, terminal)
-    sweep = simulator.Sweep(words, seeds, arguments.jobs or build.jobs(), out=folder, marks=True, limit_s=limit_s,
-                            twice={s for s in seeds if s % TWICE_IN == 0})
+    sweep = simulator.Sweep(words, seeds, arguments.jobs or build.jobs(), out=folder, marks=True, limit_s=limit_s)
     rows = play(sweep, terminal, arguments.json, arguments.until_fail)
     return finish(arguments, terminal, rows, sweep.counts, folder)
 

@@ -1,0 +1,168 @@
+"""The known bugs, one at a time: its script with the switch off and on, searches by seed, and trials on real processes.
+
+A bug is caught when its script passes without it, and with it on the mutated branch ran and what broke is what the registry
+says must break. Anything less is MISSED, whatever the reason.
+"""
+
+import hashlib
+import json
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from ordeal import facts, paths, simulator
+from ordeal.errors import HARNESS, PASS, UNKNOWN, USAGE, VIOLATION, OrdealError
+
+CAUGHT, MISSED, NEEDS, NOT = "caught", "MISSED", "needs feature", "not applicable"
+ABSENCES = {"needs feature": NEEDS, "needs_feature": NEEDS, "not applicable": NOT, "not_applicable": NOT}
+SEARCHES = 3
+SEARCH_STRIDE = 1_000_000  # the searches of a bug draw from ranges of seeds that do not overlap
+SCRIPTS = paths.ROOT / "faults" / "scenario" / "corpus"
+
+
+def bugs() -> list[dict]:
+    """Every known bug of the registry, those without a switch included."""
+    rows = []
+    for bug in simulator.ask("--list", "bugs"):
+        absence = bug.get("absence")
+        row = {"id": bug["id"], "group": bug["id"][0], "name": bug["name"], "source": bug.get("source", ""), "summary": bug.get("summary", ""),
+               "property": bug.get("property", "")}
+        if absence:
+            row |= {"code": ABSENCES.get(absence, str(absence).replace("_", " ")), "why": bug.get("why", "")}
+        rows.append(row)
+    return rows
+
+
+def play(bug: dict, folder: Path) -> dict:
+    """The bug's row, filled in from its script; absent bugs stay as they are."""
+    if bug.get("code"):
+        return bug
+    row = dict(bug, ran=0, caught=False)
+    stored = folder / f"{row['id']}-{row['name']}"
+    try:
+        off = simulator.world(["--scenario", row["name"]])
+        on = simulator.world(["--scenario", row["name"], "--mutate", row["name"], "--keep", "--out", str(stored)])
+    except OrdealError as error:
+        refused = error.code == USAGE
+        return row | {"code": MISSED, "why": "it has no script" if refused else error.message, "scripted": not refused}
+    ran = (on.get("mutations_ran") or {}).get(row["name"], 0)
+    names = [v.get("property") or v.get("invariant") for v in on.get("violations", [])]
+    named = on.get("named") or (row["property"] if row["property"] in names else next(iter(names), None))
+    caught = off["exit"] == PASS and on["exit"] == VIOLATION and ran > 0 and row["property"] in [named, *names]
+    row |= {"scripted": True, "off": _told(off), "on": _told(on), "ran": ran, "named": row["property"] if caught else named, "caught": caught,
+            "code": CAUGHT if caught else MISSED, "took_s": round((off.get("real_ms", 0) + on.get("real_ms", 0)) / 1000, 2)}
+    if not caught:
+        row["why"] = _why(row, off, on)
+    if on.get("folder"):
+        row["folder"] = on["folder"]
+    return row
+
+
+def _told(row: dict) -> dict:
+    return {key: row.get(key) for key in ("outcome", "exit", "digest", "seed", "sentence", "violations", "real_ms")}
+
+
+def _why(row: dict, off: dict, on: dict) -> str:
+    if off["exit"] == VIOLATION:
+        return f"its script fails without it: {off.get('sentence')}"
+    if off["exit"] != PASS:
+        return f"its script shows nothing without it: {off.get('sentence') or off.get('said')}"
+    if on["exit"] == UNKNOWN:
+        return f"its script did not come about with it on: {on.get('sentence')}"
+    if not row["ran"]:
+        return "its branch never ran"
+    return f"named {row['named']} instead of {row['property']}" if row["named"] else "nothing was found broken"
+
+
+def again(row: dict) -> str:
+    return f"./ordeal sim --scenario {row['name']} --mutate {row['name']}"
+
+
+class Search:
+    """Looks for bugs by seed, without their scripts, and remembers what it did in a file: going on skips what is done."""
+
+    def __init__(self, path: Path, cap_s: float, time_words: list[str]):
+        self.path, self.cap_s, self.words, self.key = path, cap_s, time_words, code_key()
+        self.lock, self.stop = threading.Lock(), threading.Event()
+        self.done = json.loads(path.read_text()) if path.is_file() else {}
+
+    def results(self, name: str) -> list[dict]:
+        return [found for turn in range(SEARCHES) if (found := self.done.get(self._slot(name, turn)))]
+
+    def todo(self, names: list[str]) -> list[tuple[str, int]]:
+        """First searches of every bug before second ones, so that an interrupted campaign has something of each."""
+        return [(name, turn) for turn in range(SEARCHES) for name in names if self._slot(name, turn) not in self.done]
+
+    def _slot(self, name: str, turn: int) -> str:
+        return " ".join([self.key, name, str(turn + 1), f"{self.cap_s:g}s", *self.words])
+
+    def run(self, name: str, turn: int, on_row) -> dict | None:
+        """One search; None when it was stopped half-way, and then nothing is remembered."""
+        first = 1 + turn * SEARCH_STRIDE
+        sweep = simulator.Sweep(["--mutate", name, *self.words], list(range(first, first + SEARCH_STRIDE // 10)), jobs=1, chunk=SEARCH_STRIDE)
+        cpu, seeds, crashed, began, found = 0.0, 0, 0, time.monotonic(), None
+        rows = sweep.run()
+        try:
+            for row in rows:
+                if self.stop.is_set():
+                    return None
+                seeds += 1
+                cpu += (row.get("cpu_ms") or row.get("real_ms") or 0) / 1000
+                crashed += row["exit"] == HARNESS
+                on_row(name, turn, seeds, cpu)
+                if row["exit"] == VIOLATION and (row.get("mutations_ran") or {}).get(name):
+                    found = row
+                if found or cpu >= self.cap_s or time.monotonic() - began > 10 * self.cap_s:
+                    break
+        finally:
+            rows.close()
+        names = sorted({v.get("property") or v.get("invariant") for v in (found or {}).get("violations", [])})
+        result = {"found": bool(found), "seed": found["seed"] if found else None, "seeds": seeds, "cpu_s": round(cpu, 1), "named": names,
+                  "crashed": crashed}
+        with self.lock:
+            self.done[self._slot(name, turn)] = result
+            fresh = self.path.with_suffix(".tmp")
+            fresh.write_text(json.dumps(self.done, indent=1) + "\n")
+            fresh.replace(self.path)
+        return result
+
+
+def summary_of(results: list[dict], cap_s: float) -> dict | None:
+    """What three searches say together. The median is over those that found it, and only when most did."""
+    if not results:
+        return None
+    hits = [r for r in results if r["found"]]
+    out = {"searches": len(results), "found": len(hits), "cap_s": cap_s, "named": sorted({n for r in hits for n in r["named"]}),
+           "first_seed": hits[0]["seed"] if hits else None, "seeds_tried": sum(r["seeds"] for r in results)}
+    if len(hits) * 2 > len(results):
+        # A search that ended at its cap counts as a large value, which the median of three can bear.
+        out["median_seeds"] = round(statistics.median([r["seeds"] if r["found"] else 10**9 for r in results]))
+        out["median_cpu_s"] = round(statistics.median([r["cpu_s"] if r["found"] else 10**9 for r in results]), 1)
+    return out
+
+
+def code_key() -> str:
+    """What the results are true of: the commit, and the program itself where the tree differs from it."""
+    commit = facts.versions().get("commit", "unknown")
+    if "local changes" in commit or commit == "unknown":
+        commit = commit.split()[0] + "+" + hashlib.sha256(Path(simulator.program()).read_bytes()).hexdigest()[:12]
+    return commit
+
+
+def tally(rows: list[dict]) -> str:
+    codes = [row["code"] for row in rows]
+    applicable = sum(code in (CAUGHT, MISSED) for code in codes)
+    words = [f"{codes.count(CAUGHT)} of {applicable} known bugs caught"]
+    words += [f"{codes.count(code)} {word}" for code, word in ((NEEDS, "need a feature"), (NOT, "not applicable")) if code in codes]
+    searched = [row["search"] for row in rows if row.get("search")]
+    if searched:
+        words.append(f"the search finds {sum(s['found'] > 0 for s in searched)} of {len(searched)} without a script")
+    return " · ".join(words)
+
+
+def outcome(rows: list[dict]) -> int:
+    """A script that fails without its bug accuses the broker; a bug that is missed accuses the harness."""
+    if any((row.get("off") or {}).get("exit") == VIOLATION for row in rows):
+        return VIOLATION
+    return HARNESS if any(row["code"] == MISSED for row in rows) else PASS
