@@ -3,99 +3,81 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "faults/plan/draw.h"
+#include "faults/sim/cluster/sim_setup.h"
 
 namespace ordeal::sim {
-
-const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> all{truncate_to_hw(),           ignore_fetch_leader_epoch(), expand_at_hw_only(),
-                                         list_offsets_before_leso(), dup_is_out_of_order(),       skip_crc()};
-  return all;
-}
-
-const Scenario* find_scenario(const std::string& id) {
-  const auto& all = all_scenarios();
-  const auto found = std::ranges::find(all, id, &Scenario::id);
-  return found == all.end() ? nullptr : &*found;
-}
-
-Status reached(bool is, std::string what) {
-  if (is) return {};
-  return fail(Errc::timed_out, "never came to pass: " + what);
-}
-
-TrialOptions script_options(int nodes, ConfigMap config) {
-  TrialOptions options;
-  options.cluster.nodes = nodes;
-  options.cluster.config = {{"replica.lag.time.max.ms", "30000"}};
-  for (auto& [key, value] : config) options.cluster.config[key] = value;
-  workload::LogConfig workload = modest_workload(nodes);
-  workload.topics.front().partitions = 1;
-  workload.rate = 50;
-  workload.linger_ms = 0;
-  options.workload = workload;
-  return options;
-}
-
-Status make_leader(SimCluster& cluster, NodeId node) {
-  constexpr int kAttempts = 8;
-  for (int i = 0; i < kAttempts && cluster.leader(kAt) != node; ++i) {
-    const NodeId old = cluster.kill_leader(kAt);
-    ORDEAL_TRY(
-        reached(cluster.wait_until([&] { return cluster.leader(kAt) != old && cluster.leader(kAt) != kNoNode; }, 20s),
-                "another leader"));
-    cluster.start(old);
-    ORDEAL_TRY(reached(cluster.wait_whole(30s), "a whole cluster after a kill: " + cluster.why_not_whole()));
-  }
-  return reached(cluster.leader(kAt) == node, fmt::format("node {} leads", node));
-}
-
 namespace {
 
-std::string first_named(const TrialResult& trial, std::string_view wanted) {
-  const checker::Property* property = trial.verdict.find(wanted);
-  if (property != nullptr && property->status == checker::Standing::violated) return std::string(wanted);
-  for (const checker::Property& other : trial.verdict.properties)
-    if (other.status == checker::Standing::violated) return other.name;
-  return trial.violations.empty() ? std::string() : trial.violations.front().invariant;
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(Errc::not_found, path + ": no such scenario in the corpus, and no such file");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
-const mutation::BugInfo& info_of(mutation::Bug bug) {
-  return *std::ranges::find(mutation::all_bugs(), bug, &mutation::BugInfo::bug);
+std::vector<std::string> broken_by(const TrialResult& trial) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  for (const checker::Property& property : trial.verdict.properties)
+    if (property.status == checker::Standing::violated) add(property.name);
+  for (const Violation& violation : trial.violations) add(violation.invariant);
+  return names;
+}
+
+std::string sentence(const ScenarioResult& result, const std::string& bug, const std::string& wanted) {
+  if (!result.trial.trouble.empty() && !result.caught) return result.trial.trouble;
+  if (result.caught) return fmt::format("caught: {} ran {} times, {} is violated", bug, result.ran, wanted);
+  if (result.ran == 0) return fmt::format("not exercised: {} never decided anything", bug);
+  return fmt::format("missed: {} ran {} times, {} was to be reported: {}", bug, result.ran, wanted,
+                     result.broken.empty() ? "nothing was" : fmt::format("{}", fmt::join(result.broken, ", ")));
 }
 
 }  // namespace
 
-ScenarioResult run_scenario(const Scenario& scenario, bool mutated, std::uint64_t seed) {
-  const mutation::BugInfo& info = info_of(scenario.bug);
-  TrialOptions options = scenario.options;
-  options.cluster.seed = seed;
-  if (mutated) options.cluster.mutations = {scenario.bug};
-  ScenarioResult result;
-  Trial trial(std::move(options));
+Result<scenario::Scenario> load_scenario(const std::string& name_or_path) {
+  std::string name = name_or_path;
+  if (const auto bug = mutation::find_bug(name_or_path)) name = mutation::info_of(*bug).name;
+  if (const auto text = scenario::corpus_text(name)) return scenario::parse_scenario(*text, name + ".yaml");
+  const Result<std::string> text = read_file(name_or_path);
+  if (!text) return fail(text.error());
+  return scenario::parse_scenario(*text, name_or_path);
+}
+
+Result<ScenarioResult> run_scenario(const scenario::Scenario& scenario, bool mutated,
+                                    std::optional<std::uint64_t> seed) {
+  Result<TrialOptions> options = trial_options(scenario, mutated);
+  if (!options) return fail(options.error());
+  options->cluster.seed = seed.value_or(scenario.seed);
+  Trial trial(std::move(*options));
   Status played = trial.prepare();
   if (played) {
     trial.start_clients();
-    played = scenario.script(trial);
+    if (scenario.plan)
+      trial.drive(plan::draw(*scenario.plan, seed.value_or(scenario.seed), scenario.time), scenario.time);
+    else if (scenario.script.empty())
+      trial.drive(scenario.time);
+    else
+      played = play_script(trial, scenario);
   }
-  result.ran = trial.cluster().ran(scenario.bug);
-  if (!played) {
-    result.trial = trial.give_up(played.error().text);
-    result.said = played.error().text;
-    return result;
-  }
-  result.trial = trial.finish();
-  result.ran = mutated ? result.trial.mutations_ran[std::string(info.name)] : 0;
-  result.named = first_named(result.trial, info.property);
-  result.caught = result.ran > 0 && result.named == info.property;
-  if (!mutated)
-    result.said = result.trial.sentence();
-  else if (result.caught)
-    result.said = fmt::format("caught: {} ran {} times, {} is violated", info.name, result.ran, result.named);
-  else if (result.ran == 0)
-    result.said = fmt::format("not exercised: {} never decided anything", info.name);
-  else
-    result.said = fmt::format("missed: {} ran {} times, reported: {}", info.name, result.ran,
-                              result.named.empty() ? "nothing" : result.named);
+  ScenarioResult result;
+  result.trial = played ? trial.finish() : trial.give_up(played.error().text);
+  result.broken = broken_by(result.trial);
+  result.named = result.broken.empty() ? "" : result.broken.front();
+  result.said = result.trial.sentence();
+  if (!mutated || scenario.bug.empty()) return result;
+  const mutation::BugInfo& info = mutation::info_of(*mutation::find_bug(scenario.bug));
+  const std::string wanted = scenario.property.empty() ? std::string(info.property) : scenario.property;
+  result.ran = result.trial.mutations_ran[std::string(info.name)];
+  if (std::ranges::find(result.broken, wanted) != result.broken.end()) result.named = wanted;
+  result.caught = result.ran > 0 && result.named == wanted;
+  result.said = sentence(result, std::string(info.name), wanted);
   return result;
 }
 
