@@ -193,13 +193,16 @@ Status PartitionLog::close_clean() {
   pending_snapshots_[log_end_] = producers_.encode_snapshot();
   ORDEAL_TRY(flush());
   // Snapshots stay where a segment begins, as fallbacks, and at the end.
-  const std::set<Offset> known = snapshots_;
-  for (const Offset offset : known) {
-    if (offset == log_end_ || segments_.contains(offset)) continue;
-    ORDEAL_TRY(remove_if_there(disk_, path_of(offset, ".snapshot")));
-    snapshots_.erase(offset);
-  }
-  ORDEAL_TRY(disk_.sync_directory(dir_));
+  const auto sweep = [this]() -> Status {
+    const std::set<Offset> known = snapshots_;
+    for (const Offset offset : known) {
+      if (offset == log_end_ || segments_.contains(offset)) continue;
+      ORDEAL_TRY(remove_if_there(disk_, path_of(offset, ".snapshot")));
+      snapshots_.erase(offset);
+    }
+    return disk_.sync_directory(dir_);
+  };
+  if (auto swept = sweep(); !swept) return fail_log(swept.error());
   failure_ = Error{Errc::closed, partition_.to_string() + ": the log is closed"};
   return {};
 }

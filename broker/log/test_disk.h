@@ -3,7 +3,9 @@
 // What the kernel would hold (the files as the program sees them) and what the platter holds (bytes synced, names
 // synced) are kept apart. power_cut() returns the disk as a machine would find it: names as of the last directory sync,
 // bytes as of the last file sync, plus, if wanted, any part of what was written later: each unsynced write survives,
-// is torn or is lost by a seeded draw, in any order. kill() keeps everything, as a process kill does.
+// is torn or is lost by a seeded draw, in any order. kill() keeps everything, as a process kill does. A sync that
+// fails behaves as the kernels' does: what it was to store stays readable, counts as clean, and is lost for good unless
+// it is written again.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +34,18 @@ class TestDisk final : public env::Disk {
     Bytes synced;                // what survives for certain
     std::vector<Write> pending;  // since the last sync, in order
   };
+
+  // Fails the calls that match, once `skip` of them passed. A failing write leaves its first `written` bytes.
+  struct Fault {
+    std::string op;  // "open", "read", "write", "sync", "truncate", "rename", "remove", "list", "sync_directory"
+    std::string path_part;
+    int skip = 0;
+    int count = 1;
+    Errc code = Errc::io;
+    std::size_t written = 0;
+  };
+  std::vector<Fault> faults;
+  int calls_until_fault = -1;  // counts down over the same calls as below; at 0 that one call fails
 
   int calls_until_crash = -1;  // counts down over calls that change the disk; at 0 everything fails
   bool frozen = false;
@@ -66,7 +80,8 @@ class TestDisk final : public env::Disk {
  private:
   friend class TestFile;
   static std::string parent(const std::string& path) { return path.substr(0, path.rfind('/')); }
-  Status step();
+  Status step(std::string_view op, const std::string& path, std::size_t* written = nullptr);
+  Status fault_at(std::string_view op, const std::string& path, std::size_t* written = nullptr);
 
   std::map<std::string, std::shared_ptr<Node>> names_;
   std::map<std::string, std::shared_ptr<Node>> durable_names_;
@@ -76,10 +91,12 @@ class TestDisk final : public env::Disk {
 
 class TestFile final : public env::File {
  public:
-  TestFile(TestDisk& disk, std::shared_ptr<TestDisk::Node> node) : disk_(disk), node_(std::move(node)) {}
+  TestFile(TestDisk& disk, std::shared_ptr<TestDisk::Node> node, std::string path)
+      : disk_(disk), node_(std::move(node)), path_(std::move(path)) {}
 
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteView buffer) override {
     if (disk_.frozen) return fail(Errc::io, "the disk is gone");
+    ORDEAL_TRY(disk_.fault_at("read", path_));
     if (offset >= node_->content.size()) return std::size_t{0};
     const std::size_t count = std::min<std::size_t>(buffer.size(), node_->content.size() - offset);
     std::copy_n(node_->content.begin() + static_cast<std::ptrdiff_t>(offset), count, buffer.begin());
@@ -91,8 +108,9 @@ class TestFile final : public env::File {
     for (const ByteView part : parts) write.bytes.insert(write.bytes.end(), part.begin(), part.end());
     // The crash may fall into the write itself: a kill leaves a part of it.
     const bool was_frozen = disk_.frozen;
-    const Status stepped = disk_.step();
-    if (!stepped) write.bytes.resize(was_frozen ? 0 : write.bytes.size() / 2);
+    std::size_t written = was_frozen ? 0 : write.bytes.size() / 2;
+    const Status stepped = disk_.step("write", path_, &written);
+    if (!stepped) write.bytes.resize(std::min(written, write.bytes.size()));
     if (!write.bytes.empty()) {
       apply(node_->content, write);
       node_->pending.push_back(std::move(write));
@@ -101,21 +119,24 @@ class TestFile final : public env::File {
     return stepped;
   }
   Status sync() override {
-    ORDEAL_TRY(disk_.step());
+    Status stepped = disk_.step("sync", path_);
+    if (!stepped && disk_.frozen) return stepped;
     ++disk_.syncs;
-    if (disk_.fail_syncs) return fail(Errc::io, "sync failed");
-    node_->synced = node_->content;
+    if (stepped && disk_.fail_syncs) stepped = fail(Errc::io, "sync failed");
+    if (stepped) {
+      for (const TestDisk::Write& write : node_->pending) apply(node_->synced, write);
+    }
     node_->pending.clear();
-    return {};
+    return stepped;
   }
   Status truncate(std::uint64_t size) override {
-    ORDEAL_TRY(disk_.step());
+    ORDEAL_TRY(disk_.step("truncate", path_));
     TestDisk::Write write{0, {}, size};
     apply(node_->content, write);
     node_->pending.push_back(std::move(write));
     return {};
   }
-  Status preallocate(std::uint64_t) override { return disk_.step(); }
+  Status preallocate(std::uint64_t) override { return disk_.step("preallocate", path_); }
   Result<std::uint64_t> size() const override { return std::uint64_t{node_->content.size()}; }
 
   static void apply(Bytes& content, const TestDisk::Write& write) {
@@ -130,10 +151,27 @@ class TestFile final : public env::File {
  private:
   TestDisk& disk_;
   std::shared_ptr<TestDisk::Node> node_;
+  const std::string path_;
 };
 
-inline Status TestDisk::step() {
+inline Status TestDisk::fault_at(std::string_view op, const std::string& path, std::size_t* written) {
+  for (Fault& fault : faults) {
+    if (fault.op != op || fault.count == 0 || path.find(fault.path_part) == std::string::npos) continue;
+    if (fault.skip-- > 0) continue;
+    fault.skip = 0;
+    --fault.count;
+    if (written != nullptr) *written = fault.written;
+    return fail(fault.code, std::string(op) + " " + path + ": injected fault");
+  }
+  return {};
+}
+
+inline Status TestDisk::step(std::string_view op, const std::string& path, std::size_t* written) {
   if (frozen) return fail(Errc::io, "the disk is gone");
+  ORDEAL_TRY(fault_at(op, path, written));
+  if (calls_until_fault >= 0 && calls_until_fault-- == 0) {
+    return fail(Errc::io, std::string(op) + " " + path + ": injected fault");
+  }
   if (calls_until_crash == 0) {
     frozen = true;
     return fail(Errc::io, "the machine died");
@@ -144,21 +182,22 @@ inline Status TestDisk::step() {
 
 inline Result<std::unique_ptr<env::File>> TestDisk::open(const std::string& path, env::OpenMode mode) {
   if (frozen) return fail(Errc::io, "the disk is gone");
+  if (names_.contains(path)) ORDEAL_TRY(fault_at("open", path));
   auto found = names_.find(path);
   const bool make = mode == env::OpenMode::create || mode == env::OpenMode::create_new;
   if (found == names_.end()) {
     if (!make) return fail(Errc::not_found, path);
     if (!directories_.contains(parent(path))) return fail(Errc::not_found, parent(path));
-    ORDEAL_TRY(step());
+    ORDEAL_TRY(step("open", path));
     found = names_.emplace(path, std::make_shared<Node>()).first;
   } else if (mode == env::OpenMode::create_new) {
     return fail(Errc::already_exists, path);
   }
-  return std::make_unique<TestFile>(*this, found->second);
+  return std::make_unique<TestFile>(*this, found->second, path);
 }
 
 inline Status TestDisk::rename(const std::string& from, const std::string& to) {
-  ORDEAL_TRY(step());
+  ORDEAL_TRY(step("rename", to));
   if (directories_.contains(from)) {
     const auto moved = [&](const std::string& path) { return to + path.substr(from.size()); };
     std::map<std::string, std::shared_ptr<Node>> names;
@@ -177,21 +216,22 @@ inline Status TestDisk::rename(const std::string& from, const std::string& to) {
 }
 
 inline Status TestDisk::remove(const std::string& path) {
-  ORDEAL_TRY(step());
+  if (!frozen && !exists(path)) return fail(Errc::not_found, path);
+  ORDEAL_TRY(step("remove", path));
   if (directories_.erase(path) > 0) return {};
-  if (names_.erase(path) == 0) return fail(Errc::not_found, path);
+  names_.erase(path);
   return {};
 }
 
 inline Status TestDisk::remove_tree(const std::string& path) {
-  ORDEAL_TRY(step());
+  ORDEAL_TRY(step("remove", path));
   std::erase_if(names_, [&](const auto& item) { return item.first.starts_with(path + "/"); });
   std::erase_if(directories_, [&](const auto& name) { return name == path || name.starts_with(path + "/"); });
   return {};
 }
 
 inline Status TestDisk::create_directories(const std::string& path) {
-  ORDEAL_TRY(step());
+  ORDEAL_TRY(step("create_directory", path));
   for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
     directories_.insert(path.substr(0, at));
   }
@@ -201,6 +241,7 @@ inline Status TestDisk::create_directories(const std::string& path) {
 
 inline Result<std::vector<env::DirectoryEntry>> TestDisk::list(const std::string& path) {
   if (frozen) return fail(Errc::io, "the disk is gone");
+  ORDEAL_TRY(fault_at("list", path));
   if (!directories_.contains(path)) return fail(Errc::not_found, path);
   std::map<std::string, env::DirectoryEntry> entries;
   for (const auto& [name, node] : names_) {
@@ -215,7 +256,7 @@ inline Result<std::vector<env::DirectoryEntry>> TestDisk::list(const std::string
 }
 
 inline Status TestDisk::sync_directory(const std::string& path) {
-  ORDEAL_TRY(step());
+  ORDEAL_TRY(step("sync_directory", path));
   ++syncs;
   if (fail_syncs) return fail(Errc::io, "sync failed");
   const auto inside = [&](const std::string& name) { return parent(name) == path; };

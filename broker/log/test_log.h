@@ -52,6 +52,28 @@ inline std::string path_for_test(Offset base, std::string_view suffix) {
   return "/data/orders-0/" + segment_file_name(base, suffix);
 }
 
+// Keeps what was said, as "kind key=value key=value".
+class RecordingTrace final : public TraceSink {
+ public:
+  void emit(Severity, std::string_view kind, std::initializer_list<TraceField> fields) override {
+    std::string line(kind);
+    for (const TraceField& field : fields) {
+      line += " " + std::string(field.key) + "=";
+      if (const auto* number = std::get_if<std::int64_t>(&field.value)) line += std::to_string(*number);
+      if (const auto* text = std::get_if<std::string_view>(&field.value)) line += *text;
+    }
+    lines.push_back(std::move(line));
+  }
+  // The first line of that kind; empty if there is none.
+  std::string first(std::string_view kind) const {
+    for (const std::string& line : lines) {
+      if (line == kind || line.starts_with(std::string(kind) + " ")) return line;
+    }
+    return {};
+  }
+  std::vector<std::string> lines;
+};
+
 struct TestLog {
   static constexpr const char* kDir = "/data/orders-0";
 
@@ -118,7 +140,7 @@ struct TestLog {
 
   LogConfig config;
   mutation::Switches switches;
-  NullTrace trace;
+  RecordingTrace trace;
   std::unique_ptr<TestDisk> disk = std::make_unique<TestDisk>();
   std::unique_ptr<PartitionLog> log;
 };
