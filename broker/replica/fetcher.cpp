@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
+#include "broker/env/buggify.h"
 
 namespace ordeal::replica {
 namespace {
@@ -40,7 +42,14 @@ void ReplicaFetcher::follow(const std::map<TopicPartition, ReplicaPtr>& replicas
   changed_.notify_all();
 }
 
+// Whatever changes roles ends the call in progress, so that no answer of an older role can arrive. The bug needs that
+// answer; the decider counts what is done with it.
+bool ReplicaFetcher::acts_on_late_replies() const {
+  return !context_.stopping && context_.switches.is_on(mutation::Bug::repl_truncate_on_stale_reply);
+}
+
 void ReplicaFetcher::interrupt() {
+  if (acts_on_late_replies()) return;
   if (channel_ && channel_->in_flight() > 0) channel_->close();
 }
 
@@ -99,6 +108,7 @@ ReplicaFetcher::Round ReplicaFetcher::prepare() {
   const Options& options = context_.options;
   const Instant now = context_.env.scheduler.now();
   Round round;
+  std::vector<FetcherSession::Wanted> wanted;
   for (auto& [at, entry] : followed_) {
     Replica& replica = *entry.replica;
     const Partition& partition = replica.partition();
@@ -121,16 +131,10 @@ ReplicaFetcher::Round ReplicaFetcher::prepare() {
     part.partition = at.partition;
     part.current_leader_epoch = entry.epoch;
     part.fetch_offset = ends.end;
-    part.last_fetched_epoch = replica.last_record_epoch();
+    part.last_fetched_epoch = partition.epoch_to_check(replica.last_record_epoch());
     part.log_start_offset = ends.start;
     part.partition_max_bytes = options.replica_fetch_max_bytes;
-    auto& topics = round.request.topics;
-    if (topics.empty() || topics.back().topic_id != replica.topic_id()) {
-      topics.emplace_back();
-      topics.back().topic = at.topic;
-      topics.back().topic_id = replica.topic_id();
-    }
-    topics.back().partitions.push_back(part);
+    wanted.push_back({at.topic, replica.topic_id(), std::move(part)});
     round.asked.emplace(PartitionKey{replica.topic_id(), at.partition}, Asked{entry.replica, entry.epoch, ends.end});
   }
   round.request.cluster_id = options.cluster_id;
@@ -142,6 +146,9 @@ ReplicaFetcher::Round ReplicaFetcher::prepare() {
   const Duration wait = round.next_ready == kForever ? options.replica_fetch_wait_max
                                                      : std::min(options.replica_fetch_wait_max, round.next_ready - now);
   round.request.max_wait_ms = std::max(0, to_ms(wait));
+  if (!round.flush_first.empty() || !round.trim_first.empty()) return round;
+  if (env::buggify(context_.env, "fetcher.new_session")) session_.restart();
+  session_.fill(round.request, std::move(wanted));
   return round;
 }
 
@@ -163,8 +170,14 @@ env::Task<> ReplicaFetcher::run(std::shared_ptr<ReplicaFetcher> self) {
                              context.options.replica_request_timeout;
     wire::FetchRequest request = std::move(round.request);
     Result<wire::FetchResponse> response = co_await self->ask<wire::FetchRequest>(std::move(request), deadline);
-    if (self->stopped_) break;
-    if (!response || response->error_code != wire::ErrorCode::none) {
+    if (self->stopped_ && !self->acts_on_late_replies()) break;
+    if (!response) {
+      self->session_.on_failure();
+      co_await self->pause_after_failure();
+      continue;
+    }
+    if (!self->session_.on_answer(*response)) continue;
+    if (response->error_code != wire::ErrorCode::none) {
       co_await self->pause_after_failure();
       continue;
     }
@@ -213,16 +226,16 @@ bool ReplicaFetcher::take(const Asked& asked, const wire::FetchResponse::Partiti
                           const RepairsPtr& repairs) {
   Replica& replica = *asked.replica;
   if (replica.retired() || replica.busy()) return false;
-  if (!replica.partition().accepts_reply(asked.epoch, asked.offset, replica.ends().end)) return false;
-  if (data.error_code != wire::ErrorCode::none) {
-    on_error(asked, data, repairs);
+  const Partition& partition = replica.partition();
+  const bool diverging = data.error_code == wire::ErrorCode::none && data.diverging_epoch.epoch != kNoEpoch;
+  const bool fresh = diverging ? partition.may_cut(asked.epoch, asked.offset, replica.ends().end)
+                               : partition.accepts_reply(asked.epoch, asked.offset, replica.ends().end);
+  if (!fresh) return false;
+  if (diverging || data.error_code != wire::ErrorCode::none) {
+    mend(asked, data, repairs);
     return false;
   }
   if (const auto entry = followed_.find(replica.at()); entry != followed_.end()) entry->second.pause = {};
-  if (data.diverging_epoch.epoch != kNoEpoch) {
-    repair(repairs, cut(asked, {data.diverging_epoch.epoch, data.diverging_epoch.end_offset}));
-    return false;
-  }
   bool grown = false;
   if (data.records && !data.records->empty()) {
     const Offset before = replica.ends().end;
@@ -243,18 +256,28 @@ bool ReplicaFetcher::take(const Asked& asked, const wire::FetchResponse::Partiti
   return grown;
 }
 
-void ReplicaFetcher::on_error(const Asked& asked, const wire::FetchResponse::PartitionData& data,
-                              const RepairsPtr& repairs) {
+// The part of an answer that brought an error, or says that the logs part.
+void ReplicaFetcher::mend(const Asked& asked, const wire::FetchResponse::PartitionData& data,
+                          const RepairsPtr& repairs) {
   Replica& replica = *asked.replica;
-  if (data.error_code == wire::ErrorCode::offset_out_of_range) {
-    // Only what the leader has deleted is skipped; being ahead of it means divergence, never a reset (A17).
-    if (data.log_start_offset > asked.offset) {
-      repair(repairs, start_over(asked, data.log_start_offset));
-      return;
-    }
-    lookups_.push_back(asked);
+  if (data.error_code != wire::ErrorCode::none && data.error_code != wire::ErrorCode::offset_out_of_range) {
+    return postpone(replica.at());
   }
-  postpone(replica.at());
+  Misfit misfit;
+  misfit.asked = asked.offset;
+  misfit.leader_log_start = data.log_start_offset;
+  const EpochEnd leader{data.diverging_epoch.epoch, data.diverging_epoch.end_offset};
+  if (data.error_code == wire::ErrorCode::none) misfit.diverging = leader;
+  switch (replica.partition().repair_for(misfit)) {
+    case Repair::cut:
+      if (const auto entry = followed_.find(replica.at()); entry != followed_.end()) entry->second.pause = {};
+      return repair(repairs, cut(asked, leader));
+    case Repair::start_over:
+      return repair(repairs, start_over(asked, data.log_start_offset));
+    case Repair::look_up:
+      lookups_.push_back(asked);
+      return postpone(replica.at());
+  }
 }
 
 // ---- Repairs
@@ -314,14 +337,17 @@ env::Task<> ReplicaFetcher::look_up_epochs(std::vector<Asked> asked) {
       const auto found = by_name.find({topic.topic, answer.partition});
       if (found == by_name.end()) continue;
       const Asked one = found->second;
-      if (answer.error_code != wire::ErrorCode::none || answer.leader_epoch == kNoEpoch) {
+      EpochEnd leader{answer.leader_epoch, answer.end_offset};
+      if (answer.error_code != wire::ErrorCode::none) continue;
+      if (leader.epoch == kNoEpoch) {
         context_.env.trace.warn("partition.no_common_epoch", {{"topic", topic.topic},
                                                               {"partition", answer.partition},
                                                               {"leader_epoch", one.epoch},
                                                               {"offset", one.offset}});
-        continue;
+        const std::optional<Offset> to = one.replica->partition().cut_without_answer();
+        if (!to) continue;
+        leader.end = *to;
       }
-      const EpochEnd leader{answer.leader_epoch, answer.end_offset};
       const Status done = co_await one.replica->truncate_diverging(leader, one.epoch, one.offset);
       if (!done) co_return;
     }

@@ -5,6 +5,8 @@
 // (A12); cut where the leader says the logs part, append the rest; make it durable; only then ask again, so that the
 // offset in a Fetch is always the flushed end in fsync mode.
 //
+// Requests run in a fetch session: partitions that have nothing new are neither asked for nor answered again.
+//
 // A new set of partitions interrupts the long poll in progress: a fail-over must not wait for it.
 #pragma once
 
@@ -16,6 +18,7 @@
 
 #include "broker/channel/kafka_channel.h"
 #include "broker/env/sync.h"
+#include "broker/replica/fetcher_session.h"
 #include "broker/replica/replica.h"
 #include "broker/wire/messages/fetch.h"
 #include "broker/wire/messages/offsets.h"
@@ -52,7 +55,7 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
   using PartitionKey = std::pair<Uuid, PartitionId>;
   struct Round {
     wire::FetchRequest request;
-    std::map<PartitionKey, Asked> asked;
+    std::map<PartitionKey, Asked> asked;  // all of the session, also what the request does not repeat
     std::vector<ReplicaPtr> flush_first;  // a former leader's tail: not to be reported before it is durable
     std::vector<ReplicaPtr> trim_first;   // see Replica::has_unwritten_epoch
     Instant next_ready = kForever;        // when a partition that was left out may be asked for
@@ -66,6 +69,7 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
   using RepairsPtr = std::shared_ptr<Repairs>;
 
   static env::Task<> run(std::shared_ptr<ReplicaFetcher> self);
+  bool acts_on_late_replies() const;
   void interrupt();  // a call in progress ends with Errc::closed; an idle connection is kept
   env::Task<Status> connect();
   template <class Request>
@@ -75,7 +79,7 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
   env::Task<> settle(Round round, wire::FetchResponse response);
   // Appends, or starts a repair. True: records were appended.
   bool take(const Asked& asked, const wire::FetchResponse::PartitionData& data, const RepairsPtr& repairs);
-  void on_error(const Asked& asked, const wire::FetchResponse::PartitionData& data, const RepairsPtr& repairs);
+  void mend(const Asked& asked, const wire::FetchResponse::PartitionData& data, const RepairsPtr& repairs);
   void repair(const RepairsPtr& repairs, env::Task<> work);
   static env::Task<> count_down(RepairsPtr repairs, env::Task<> work);
   static env::Task<> start_over(Asked asked, Offset log_start);
@@ -92,6 +96,7 @@ class ReplicaFetcher : public std::enable_shared_from_this<ReplicaFetcher> {
   std::shared_ptr<channel::KafkaChannel> channel_;
   Endpoint channel_to_;
   env::Signal changed_;
+  FetcherSession session_;
   std::map<TopicPartition, Followed> followed_;
   std::vector<Asked> lookups_;  // out of range above the leader's start: ask where the epoch ends (A17)
   std::uint32_t failures_ = 0;  // in a row, of whole requests

@@ -53,6 +53,7 @@ void admit_follower(Slot& slot, const FetchPartition& asked, const FetchParams& 
   fetch.current_leader_epoch = asked.current_leader_epoch;
   fetch.last_fetched_epoch = asked.last_fetched_epoch;
   fetch.broker_epoch = params.replica_epoch;
+  fetch.in_session = params.in_session;
   fetch.may_join = may_join && slot.replica->may_propose_now();
   const FetchVerdict verdict = slot.replica->on_follower_fetch(fetch);
   if (verdict.error == ErrorCode::offset_out_of_range) return out_of_range(slot);
@@ -66,7 +67,7 @@ void admit_follower(Slot& slot, const FetchPartition& asked, const FetchParams& 
 
 void admit_consumer(Slot& slot, const FetchPartition& asked, const FetchParams& params, const CurrentLeader& leader) {
   Replica& replica = *slot.replica;
-  const ErrorCode error = replica.partition().check_leader(asked.current_leader_epoch);
+  const ErrorCode error = replica.partition().check_leader(asked.current_leader_epoch, params.in_session);
   if (error != ErrorCode::none) return refuse(slot, error, leader);
   if (asked.last_fetched_epoch != kNoEpoch) {
     const log::EpochEnd end = replica.log().end_offset_for_epoch(asked.last_fetched_epoch);
@@ -153,9 +154,10 @@ env::Task<std::vector<FetchResult>> ReplicaManager::fetch(FetchParams params) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       Slot& slot = slots[i];
       const FetchPartition& asked = params.partitions[i];
-      const ErrorCode error = slot.replica->retired() || slot.replica->busy()
-                                  ? ErrorCode::not_leader_or_follower
-                                  : slot.replica->partition().check_leader(asked.current_leader_epoch);
+      const ErrorCode error =
+          slot.replica->retired() || slot.replica->busy()
+              ? ErrorCode::not_leader_or_follower
+              : slot.replica->partition().check_leader(asked.current_leader_epoch, params.in_session);
       if (error != ErrorCode::none) {
         refuse(slot, error, impl.current_leader(asked.at));
       } else {

@@ -1,6 +1,7 @@
 // ISR proposals to the controller: one AlterPartition request in flight, carrying every partition that has one to make.
 #include <utility>
 
+#include "broker/base/mark.h"
 #include "broker/meta/control.pb.h"
 #include "broker/meta/error_code.h"
 #include "broker/replica/manager_impl.h"
@@ -24,18 +25,22 @@ AlterResult result_of(const meta::AlterPartitionResponse::Partition& answer, Nod
       break;
     case code::kIneligibleReplica:
     case code::kInvalidRequest:
+      ORDEAL_MARK("replica.isr_proposal_rejected");
       result.outcome = AlterOutcome::rejected;
       break;
     case code::kInvalidUpdateVersion:
     case code::kFencedLeaderEpoch:
     case code::kUnknownTopicId:
     case code::kUnknownTopicOrPartition:
+      ORDEAL_MARK("replica.isr_proposal_overtaken");
       result.outcome = AlterOutcome::overtaken;
       break;
     case code::kStaleBrokerEpoch:
+      ORDEAL_MARK("replica.isr_proposal_of_old_registration");
       result.outcome = AlterOutcome::not_sent;
       break;
     default:
+      ORDEAL_MARK("replica.isr_proposal_unanswered");
       result.outcome = AlterOutcome::unknown;
   }
   return result;

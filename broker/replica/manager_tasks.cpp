@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/env/buggify.h"
 #include "broker/replica/manager_impl.h"
 
 namespace ordeal::replica {
@@ -17,7 +18,8 @@ void ReplicaManager::Impl::start_tasks() {
 env::Task<> ReplicaManager::Impl::isr_ticks() {
   const Duration interval = std::clamp<Duration>(options.replica_lag_time_max / 4, 20ms, 1s);
   while (true) {
-    const bool go_on = co_await context.gate.sleep_for(interval);
+    const Duration pause = env::buggify(env, "replica.early_isr_check") ? Duration(1ms) : interval;
+    const bool go_on = co_await context.gate.sleep_for(pause);
     if (!go_on) co_return;
     for (const auto& [at, replica] : replicas) replica->on_isr_tick();
   }

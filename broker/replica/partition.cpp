@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
 
 namespace ordeal::replica {
 namespace {
@@ -59,6 +60,7 @@ RoleChange Partition::assign(const Assignment& to, const LogEnds& ends, Instant 
 RoleChange Partition::lead(const Assignment& to, const LogEnds& ends, Instant now) {
   if (to.leader_epoch <= unleadable_) {
     // An earlier incarnation led this epoch; leading it again could put other records at the same (epoch, offset).
+    ORDEAL_MARK("partition.epoch_of_earlier_incarnation");
     role_ = Role::offline;
     return {};
   }
@@ -70,26 +72,36 @@ RoleChange Partition::lead(const Assignment& to, const LogEnds& ends, Instant no
   isr_ = sorted(to.isr);
   pending_.reset();
   unsettled_.clear();
+  takes_end_on_trust_ = false;
+  log_end_ = ends.end;
+  own_position_ = position_of(ends);
+  epoch_start_ = ends.end;
+  high_watermark_ = std::clamp(high_watermark_, ends.start, ends.end);
+  RoleChange change;
   progress_.clear();
+  // Over nobody but this replica the high watermark would be its own end: it is not looked at before all are back.
+  if (own_position_ > high_watermark_ && isr_.size() > 1 && switches_.active(Bug::repl_hw_over_empty_replica_map)) {
+    high_watermark_ = own_position_;
+    change.hw_advanced = true;
+  }
   for (const NodeId replica : replicas_) {
     if (replica == self_) continue;
     ReplicaProgress& fresh = progress_[replica];
     // Members get a full lag period to be heard of; the others must first catch up in this epoch.
     if (contains(isr_, replica)) fresh.caught_up = fresh.last_fetch = now;
   }
-  log_end_ = ends.end;
-  own_position_ = position_of(ends);
-  epoch_start_ = ends.end;
-  high_watermark_ = std::clamp(high_watermark_, ends.start, ends.end);
-
-  RoleChange change;
   change.new_epoch = change.isr_changed = true;
-  change.epoch_start = epoch_start_;
-  change.hw_advanced = advance_high_watermark();
+  // At once, not with the first record: a follower may have to ask before anything is written (KAFKA-7415).
+  if (!switches_.active(Bug::repl_epoch_start_on_first_append)) change.epoch_start = epoch_start_;
+  change.hw_advanced = advance_high_watermark() || change.hw_advanced;
   return change;
 }
 
 RoleChange Partition::follow(const Assignment& to, const LogEnds& ends) {
+  // The same leader in a new epoch may have lost and regained the lead in between, and cut its log meanwhile.
+  const bool same_leader = role_ == Role::follower && leader_ == to.leader && leader_ != kNoNode;
+  takes_end_on_trust_ =
+      same_leader && ends.end > ends.start && switches_.active(Bug::repl_skip_truncate_if_same_leader);
   role_ = Role::follower;
   leader_ = to.leader;
   leader_epoch_ = to.leader_epoch;
@@ -139,38 +151,69 @@ bool Partition::on_local_log(const LogEnds& ends) {
 FetchVerdict Partition::on_follower_fetch(const FollowerFetch& fetch, const EpochEnd& asked, const LogEnds& ends,
                                           Instant now) {
   FetchVerdict verdict;
-  verdict.error = check_epoch(fetch.current_leader_epoch);
-  bool judge_divergence = true;
-  if (verdict.error == ErrorCode::fenced_leader_epoch && role_ == Role::leader &&
-      switches_.active(Bug::repl_ignore_fetch_leader_epoch)) {
-    verdict.error = ErrorCode::none;
-    judge_divergence = false;
+  verdict.error = check_epoch(fetch.current_leader_epoch, fetch.in_session);
+  const bool ours = role_ == Role::leader && assigned(fetch.replica);
+  if (verdict.error == ErrorCode::fenced_leader_epoch && ours) {
+    ORDEAL_MARK("partition.old_epoch_fetch_refused");
+    if (switches_.active(Bug::repl_ignore_fetch_leader_epoch)) {
+      verdict.error = ErrorCode::none;
+    } else if (switches_.active(Bug::repl_hw_counts_old_epoch_fetch)) {
+      count(fetch, ends, now);
+      verdict.hw_advanced = advance_high_watermark();
+    }
   }
-  if (verdict.error == ErrorCode::none && (role_ != Role::leader || !assigned(fetch.replica))) {
-    verdict.error = ErrorCode::not_leader_or_follower;
-  }
+  if (verdict.error == ErrorCode::none && !ours) verdict.error = ErrorCode::not_leader_or_follower;
   if (verdict.error != ErrorCode::none) return verdict;
 
-  ReplicaProgress& progress = progress_[fetch.replica];
-  if (fetch.broker_epoch != -1 && fetch.broker_epoch < progress.broker_epoch) {
-    verdict.error = ErrorCode::not_leader_or_follower;  // a fetch of an earlier incarnation, delayed
+  if (fetch.broker_epoch != -1 && fetch.broker_epoch < progress_[fetch.replica].broker_epoch) {
+    ORDEAL_MARK("partition.fetch_of_earlier_incarnation");
+    verdict.error = ErrorCode::not_leader_or_follower;  // delayed on the way
     return verdict;
   }
-  if (judge_divergence && fetch.last_fetched_epoch != kNoEpoch) {
-    if (asked.epoch == kNoEpoch) {
+  // What a switch let in from another epoch knows no check of divergence: those who lacked the one lacked the other.
+  const bool epochs_agree = fetch.current_leader_epoch == kNoEpoch || fetch.current_leader_epoch == leader_epoch_;
+  if (const auto parted = epochs_agree ? divergence_of(fetch, asked) : std::nullopt) {
+    if (parted->epoch == kNoEpoch) {
+      ORDEAL_MARK("partition.follower_epoch_unknown");
       verdict.error = ErrorCode::offset_out_of_range;
       return verdict;
     }
-    if (asked.epoch < fetch.last_fetched_epoch || asked.end < fetch.fetch_offset) {
-      verdict.diverging = asked;
-      return verdict;
+    ORDEAL_MARK("partition.follower_diverges");
+    verdict.diverging = parted;
+    // Its end says nothing about how much of this log it holds.
+    if (switches_.active(Bug::repl_count_diverging_fetch)) {
+      count(fetch, ends, now);
+      verdict.hw_advanced = advance_high_watermark();
     }
+    return verdict;
   }
   if (fetch.fetch_offset < ends.start || fetch.fetch_offset > ends.end) {
+    ORDEAL_MARK("partition.follower_out_of_range");
     verdict.error = ErrorCode::offset_out_of_range;
     return verdict;
   }
+  count(fetch, ends, now);
+  verdict.hw_advanced = advance_high_watermark();
+  verdict.isr_proposed = maybe_expand(fetch);
+  return verdict;
+}
 
+// Where the follower's log and this one part, by the epoch of the follower's last record; an epoch of none: this log
+// knows nothing that old. `asked` is the largest own epoch not above that one, and where it ends. An end alone proves
+// nothing: the records before it may be of an epoch that this log never saw (KIP-279).
+std::optional<EpochEnd> Partition::divergence_of(const FollowerFetch& fetch, EpochEnd asked) const {
+  if (fetch.last_fetched_epoch == kNoEpoch) return std::nullopt;
+  if (asked.epoch != kNoEpoch && asked.epoch < fetch.last_fetched_epoch &&
+      switches_.active(Bug::repl_epoch_reply_offset_only)) {
+    asked.epoch = fetch.last_fetched_epoch;
+  }
+  if (asked.epoch >= fetch.last_fetched_epoch && asked.end >= fetch.fetch_offset) return std::nullopt;
+  if (switches_.active(Bug::repl_fetch_without_epoch_lookup)) return std::nullopt;
+  return asked;
+}
+
+void Partition::count(const FollowerFetch& fetch, const LogEnds& ends, Instant now) {
+  ReplicaProgress& progress = progress_[fetch.replica];
   progress.position = fetch.fetch_offset;
   progress.broker_epoch = std::max(progress.broker_epoch, fetch.broker_epoch);
   if (fetch.fetch_offset >= ends.end) {
@@ -181,26 +224,32 @@ FetchVerdict Partition::on_follower_fetch(const FollowerFetch& fetch, const Epoc
   }
   progress.leader_end_at_last_fetch = ends.end;
   progress.last_fetch = now;
-  verdict.hw_advanced = advance_high_watermark();
-  verdict.isr_proposed = maybe_expand(fetch);
-  return verdict;
+}
+
+Offset Partition::least_position(const std::vector<NodeId>& members) const {
+  Offset least = own_position_;
+  for (const NodeId member : members) {
+    if (member == self_) continue;
+    const auto found = progress_.find(member);
+    least = std::min(least, found == progress_.end() ? kNoOffset : found->second.position);
+  }
+  return least;
 }
 
 bool Partition::advance_high_watermark() {
   if (role_ != Role::leader) return false;
-  if (below_min_isr()) return false;
-  Offset least = own_position_;
-  const auto take = [&](const std::vector<NodeId>& members) {
-    for (const NodeId member : members) {
-      if (member == self_) continue;
-      const auto found = progress_.find(member);
-      least = std::min(least, found == progress_.end() ? kNoOffset : found->second.position);
-    }
-  };
-  take(isr_);
-  take(unsettled_);
-  if (pending_) take(pending_->isr);
+  const Offset committed = least_position(isr_);
+  Offset least = std::min(committed, least_position(unsettled_));
+  // The controller may have committed the proposal already, and may elect any member of it.
+  if (pending_) least = std::min(least, least_position(pending_->isr));
+  if (least < committed && committed > high_watermark_ && switches_.active(Bug::isr_hw_uses_committed_isr_only)) {
+    least = committed;
+  }
   if (least <= high_watermark_) return false;
+  if (below_min_isr() && !switches_.active(Bug::isr_hw_below_min_isr)) {
+    ORDEAL_MARK("partition.hw_frozen_below_min_isr");
+    return false;
+  }
   high_watermark_ = least;
   return true;
 }
@@ -309,6 +358,28 @@ bool Partition::accepts_reply(LeaderEpoch epoch, Offset fetch_offset, Offset log
   return role_ == Role::follower && leader_epoch_ == epoch && log_end == fetch_offset;
 }
 
+bool Partition::may_cut(LeaderEpoch epoch, Offset fetch_offset, Offset log_end) const {
+  if (accepts_reply(epoch, fetch_offset, log_end)) return true;
+  ORDEAL_MARK("partition.stale_divergence_ignored");
+  return role_ != Role::offline && switches_.active(Bug::repl_truncate_on_stale_reply);
+}
+
+Repair Partition::repair_for(const Misfit& misfit) const {
+  // Only what the leader has deleted is skipped. To be ahead of it means divergence, never a reset.
+  if (!misfit.diverging && misfit.leader_log_start > misfit.asked) return Repair::start_over;
+  const bool ahead = !misfit.diverging || misfit.diverging->end < misfit.asked;
+  if (ahead && switches_.active(Bug::repl_oor_resets_to_start)) return Repair::start_over;
+  return misfit.diverging ? Repair::cut : Repair::look_up;
+}
+
+std::optional<Offset> Partition::cut_without_answer() const {
+  ORDEAL_MARK("partition.no_common_epoch");
+  // A leader notes its epoch before anything else, so it can always place a follower's; where that is broken, this is
+  // what followers then fell back to.
+  if (switches_.active(Bug::repl_epoch_start_on_first_append)) return high_watermark_;
+  return std::nullopt;
+}
+
 bool Partition::on_leader_high_watermark(Offset leader_hw, const LogEnds& ends) {
   if (role_ != Role::follower) return false;
   log_end_ = ends.end;
@@ -327,13 +398,17 @@ void Partition::on_truncated(const LogEnds& ends) {
 
 // ---- Requests
 
-ErrorCode Partition::check_epoch(LeaderEpoch current_leader_epoch) const {
+ErrorCode Partition::check_epoch(LeaderEpoch current_leader_epoch, bool in_session) const {
   if (current_leader_epoch == kNoEpoch || current_leader_epoch == leader_epoch_) return ErrorCode::none;
+  // It was right when the session began, which says nothing about now.
+  if (in_session && role_ == Role::leader && switches_.active(Bug::repl_session_skips_epoch_check)) {
+    return ErrorCode::none;
+  }
   return current_leader_epoch < leader_epoch_ ? ErrorCode::fenced_leader_epoch : ErrorCode::unknown_leader_epoch;
 }
 
-ErrorCode Partition::check_leader(LeaderEpoch current_leader_epoch) const {
-  const ErrorCode epoch = check_epoch(current_leader_epoch);
+ErrorCode Partition::check_leader(LeaderEpoch current_leader_epoch, bool in_session) const {
+  const ErrorCode epoch = check_epoch(current_leader_epoch, in_session);
   if (epoch != ErrorCode::none) return epoch;
   return role_ == Role::leader ? ErrorCode::none : ErrorCode::not_leader_or_follower;
 }

@@ -8,6 +8,9 @@
 //   - The high watermark is the least position over the committed and the proposed ISR (KIP-497, A13), it never goes
 //     back on a leader, and it stands still while the ISR is below the minimum (KIP-966, A15).
 //   - A follower joins the ISR only at or past max(high watermark, start of this leader epoch) (A8).
+//   - A follower's log end is taken for progress only once the leader has placed the epoch of its last record (A2, A3);
+//   a
+//     new epoch has it placed again, whoever leads (A6). What parts from the leader is cut, never more (A4, A17).
 //   - "Position" is the flushed end of a replica in fsync mode and its log end in page-cache mode.
 #pragma once
 
@@ -73,7 +76,8 @@ struct FollowerFetch {
   LeaderEpoch current_leader_epoch = kNoEpoch;  // none is taken for the current one only from consumers
   LeaderEpoch last_fetched_epoch = kNoEpoch;
   BrokerEpoch broker_epoch = -1;
-  bool may_join = true;  // the image has it unfenced, not shutting down, and in this incarnation (F11, A14)
+  bool in_session = false;  // an incremental fetch: what the session holds was true at least once
+  bool may_join = true;     // the image has it unfenced, not shutting down, and in this incarnation (F11, A14)
 };
 
 struct FetchVerdict {
@@ -82,6 +86,18 @@ struct FetchVerdict {
   bool hw_advanced = false;
   bool isr_proposed = false;  // proposal() is to be sent
   bool serve() const { return error == ErrorCode::none && !diverging; }
+};
+
+// What a follower does about an answer that brought no records because the logs do not fit together.
+enum class Repair : std::uint8_t {
+  cut,         // at the divergence point
+  start_over,  // empty, at the leader's log start
+  look_up,     // ask where the own last epoch ends
+};
+struct Misfit {
+  Offset asked = 0;                   // the offset that was asked for
+  std::optional<EpochEnd> diverging;  // none: out of range
+  Offset leader_log_start = kNoOffset;
 };
 
 struct ProposedReplica {
@@ -161,12 +177,20 @@ class Partition {
   // Follower. The reply to a fetch sent in `epoch` at `fetch_offset` may be acted on: still followed in that epoch, and
   // the log still ends there (A12).
   bool accepts_reply(LeaderEpoch epoch, Offset fetch_offset, Offset log_end) const;
+  bool may_cut(LeaderEpoch epoch, Offset fetch_offset, Offset log_end) const;  // by such a reply
+  // What to have the leader check: the epoch of the last record.
+  LeaderEpoch epoch_to_check(LeaderEpoch last_record) const { return takes_end_on_trust_ ? kNoEpoch : last_record; }
+  Repair repair_for(const Misfit& misfit) const;
+  // Where to cut when the leader knows nothing as old as the own last epoch. None: not at all; losing nothing is worth
+  // more than following soon.
+  std::optional<Offset> cut_without_answer() const;
   bool on_leader_high_watermark(Offset leader_hw, const LogEnds& ends);
   void on_truncated(const LogEnds& ends);  // the high watermark never lies past the end
 
   // Requests. current_leader_epoch none is not checked.
-  ErrorCode check_epoch(LeaderEpoch current_leader_epoch) const;   // FENCED_, UNKNOWN_LEADER_EPOCH
-  ErrorCode check_leader(LeaderEpoch current_leader_epoch) const;  // also NOT_LEADER_OR_FOLLOWER
+  ErrorCode check_epoch(LeaderEpoch current_leader_epoch, bool in_session = false) const;  // FENCED_, UNKNOWN_
+  ErrorCode check_leader(LeaderEpoch current_leader_epoch,
+                         bool in_session = false) const;  // also NOT_LEADER_OR_FOLLOWER
   ErrorCode check_append(std::int16_t acks) const;
   // acks=all: `end` is the last offset + 1 of what was appended in `epoch`.
   Ack ack_all(LeaderEpoch epoch, Offset end) const;
@@ -183,6 +207,7 @@ class Partition {
   Offset high_watermark() const { return high_watermark_; }
   Offset epoch_start() const { return epoch_start_; }  // LESO
   Offset own_position() const { return own_position_; }
+  std::int32_t min_isr() const { return min_isr_; }
   const std::vector<NodeId>& isr() const { return isr_; }  // committed, sorted
   std::vector<NodeId> maximal_isr() const;                 // committed and proposed, sorted
   const std::map<NodeId, ReplicaProgress>& progress() const { return progress_; }
@@ -198,7 +223,10 @@ class Partition {
   RoleChange lead(const Assignment& to, const LogEnds& ends, Instant now);
   RoleChange follow(const Assignment& to, const LogEnds& ends);
   RoleChange commit_isr(PartitionEpoch epoch, const std::vector<NodeId>& isr);
+  std::optional<EpochEnd> divergence_of(const FollowerFetch& fetch, EpochEnd asked) const;
+  void count(const FollowerFetch& fetch, const LogEnds& ends, Instant now);
   bool advance_high_watermark();
+  Offset least_position(const std::vector<NodeId>& members) const;
   bool assigned(NodeId replica) const;
   bool in_maximal_isr(NodeId replica) const;
   bool maybe_expand(const FollowerFetch& fetch);
@@ -230,6 +258,7 @@ class Partition {
   Offset log_end_ = 0;
   Offset epoch_start_ = 0;
   Offset high_watermark_ = 0;
+  bool takes_end_on_trust_ = false;  // a follower that fetches unchecked in this epoch: never by the fixed rule
 };
 
 }  // namespace ordeal::replica

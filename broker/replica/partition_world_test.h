@@ -54,6 +54,7 @@ struct FetchReply {
   LeaderEpoch epoch = kNoEpoch;  // the follower's, when it asked
   Offset offset = 0;
   FetchVerdict verdict;
+  EpochEnd looked_up;  // what the leader would say if asked for the end of the follower's last epoch
   std::vector<Entry> records;
   Offset leader_hw = 0;
 };
@@ -70,6 +71,7 @@ class World {
 
   mutation::Switches switches;
   Instant now{1000s};
+  bool in_session = false;  // fetches are incremental
 
   struct Replica {
     TinyLog log;
@@ -131,7 +133,8 @@ class World {
     fetch.replica = follower;
     fetch.fetch_offset = reply.offset = log(follower).end();
     fetch.current_leader_epoch = reply.epoch = part(follower).leader_epoch();
-    fetch.last_fetched_epoch = log(follower).latest();
+    fetch.last_fetched_epoch = part(follower).epoch_to_check(log(follower).latest());
+    fetch.in_session = in_session;
     fetch.broker_epoch = at(follower).incarnation;
     fetch.may_join = may_join;
     reply.verdict =
@@ -140,13 +143,20 @@ class World {
       reply.records.assign(log(leader).entries.begin() + fetch.fetch_offset, log(leader).entries.end());
     }
     reply.leader_hw = part(leader).high_watermark();
+    reply.looked_up = log(leader).end_of(fetch.last_fetched_epoch);
     return reply;
   }
   bool act(NodeId follower, const FetchReply& reply) {
-    if (!part(follower).accepts_reply(reply.epoch, reply.offset, log(follower).end())) return false;
-    if (reply.verdict.diverging) {
-      const EpochEnd local = log(follower).end_of(reply.verdict.diverging->epoch);
-      log(follower).cut(divergence_point(*reply.verdict.diverging, local, log(follower).ends()));
+    const Offset end = log(follower).end();
+    const bool diverging = reply.verdict.diverging.has_value();
+    if (!(diverging ? part(follower).may_cut(reply.epoch, reply.offset, end)
+                    : part(follower).accepts_reply(reply.epoch, reply.offset, end))) {
+      return false;
+    }
+    if (diverging || reply.verdict.error == ErrorCode::offset_out_of_range) {
+      const std::optional<Offset> to = mend(follower, reply);
+      if (!to) return false;
+      log(follower).cut(*to);
       part(follower).on_truncated(log(follower).ends());
       return true;
     }
@@ -189,6 +199,22 @@ class World {
   }
 
  private:
+  // Where the follower cuts.
+  std::optional<Offset> mend(NodeId follower, const FetchReply& reply) {
+    const Misfit misfit{.asked = reply.offset, .diverging = reply.verdict.diverging, .leader_log_start = 0};
+    EpochEnd leader = reply.looked_up;
+    switch (part(follower).repair_for(misfit)) {
+      case Repair::start_over:
+        return 0;
+      case Repair::cut:
+        leader = *reply.verdict.diverging;
+        break;
+      case Repair::look_up:
+        if (leader.epoch == kNoEpoch) return part(follower).cut_without_answer();
+    }
+    return divergence_point(leader, log(follower).end_of(leader.epoch), log(follower).ends());
+  }
+
   Partition::Durability durability_;
   std::int32_t min_isr_;
   std::vector<NodeId> ids_;

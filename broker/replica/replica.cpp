@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
 
 namespace ordeal::replica {
 namespace {
@@ -97,7 +98,7 @@ env::Task<> Replica::assign(Assignment to, log::LogConfig config) {
     if (context_.options.fsync) kick_flush();
   }
   if (change.new_epoch) {
-    trace_role(change);
+    trace_role();
     settle_everything();
     wake_fetches(true, true);
   } else if (change.isr_changed) {
@@ -294,7 +295,8 @@ env::Task<Status> Replica::drop_unwritten_epoch() {
 env::Task<Status> Replica::truncate_diverging(EpochEnd leader, LeaderEpoch epoch, Offset offset) {
   co_await acquire();
   Status done;
-  if (!retired_ && partition_.accepts_reply(epoch, offset, log_->log_end())) {
+  if (!retired_ && partition_.may_cut(epoch, offset, log_->log_end())) {
+    ORDEAL_MARK("replica.cut_by_epoch");
     const Offset to = divergence_point(leader, to_decider(log_->end_offset_for_epoch(leader.epoch)), ends_);
     done = co_await cut(to);
     if (!done) fail(done.error());
@@ -307,6 +309,7 @@ env::Task<Status> Replica::start_over_at(Offset log_start, LeaderEpoch epoch, Of
   co_await acquire();
   Status done;
   if (!retired_ && partition_.accepts_reply(epoch, offset, log_->log_end())) {
+    ORDEAL_MARK("replica.started_over");
     const Offset from = ends_.end;
     const WallMs now = context_.env.scheduler.wall_ms();
     std::function<Status()> work = [log = log_, log_start, now] {
@@ -386,16 +389,17 @@ Status Replica::enforce_retention() {
 
 // ---- Trace
 
-void Replica::trace_role(const RoleChange& change) {
+void Replica::trace_role() {
   TraceSink& trace = context_.env.trace;
-  if (change.epoch_start) {
+  if (partition_.leading()) {
     const std::string isr = joined(partition_.isr());
     trace.info("partition.leader", {{"topic", at_.topic},
                                     {"partition", at_.partition},
                                     {"leader_epoch", partition_.leader_epoch()},
                                     {"partition_epoch", partition_.partition_epoch()},
                                     {"isr", isr},
-                                    {"start_offset", *change.epoch_start}});
+                                    {"min_isr", partition_.min_isr()},
+                                    {"start_offset", partition_.epoch_start()}});
     hw_traced_ = kNoOffset;
     trace_high_watermark(true);
   } else {
@@ -422,9 +426,12 @@ void Replica::trace_high_watermark(bool force) {
   if (!force && now - hw_traced_at_ < context_.options.hw_trace_interval) return;
   hw_traced_ = hw;
   hw_traced_at_ = now;
-  context_.env.trace.info(
-      "partition.hw",
-      {{"topic", at_.topic}, {"partition", at_.partition}, {"leader_epoch", partition_.leader_epoch()}, {"hw", hw}});
+  context_.env.trace.info("partition.hw", {{"topic", at_.topic},
+                                           {"partition", at_.partition},
+                                           {"leader_epoch", partition_.leader_epoch()},
+                                           {"hw", hw},
+                                           {"log_start", ends_.start},
+                                           {"end", ends_.end}});
 }
 
 void Replica::trace_truncate(Offset from, Offset to) {

@@ -131,7 +131,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void settle_everything();
   static void finish(const AckEntry& entry, ErrorCode error);
   void wake_fetches(bool followers, bool consumers);
-  void trace_role(const RoleChange& change);
+  void trace_role();
   void trace_isr();
   void trace_high_watermark(bool force);
   void trace_truncate(Offset from, Offset to);

@@ -96,6 +96,7 @@ struct FetchParams {
   std::int32_t max_bytes =
       50 << 20;  // the first non-empty partition may exceed it by one batch, so progress is possible
   Isolation isolation = Isolation::read_uncommitted;
+  bool in_session = false;  // an incremental fetch: epochs and offsets are what the session holds
   std::vector<FetchPartition> partitions;
 };
 

@@ -164,7 +164,7 @@ TEST_CASE("Produce: answers of each partition, the leader's whereabouts, refused
   CHECK(world.partitions->appended.size() == before);
 }
 
-TEST_CASE("Fetch: sessions are declined, replicas only on their listener, read_uncommitted gets no abort list") {
+TEST_CASE("Fetch: what partitions answer, replicas only on their listener, read_uncommitted gets no abort list") {
   ServerWorld world;
   wire::FetchRequest request;
   request.max_bytes = 2000000000;
@@ -202,9 +202,48 @@ TEST_CASE("Fetch: sessions are declined, replicas only on their listener, read_u
   request.replica_state = {2, 40};
   CHECK(ask(world, 15, request, 9093).error_code == ErrorCode::none);
   CHECK(world.partitions->last_fetch.replica_epoch == 40);
-  request.replica_state = {};
-  request.session_id = 5;
-  CHECK(ask(world, 12, request).error_code == ErrorCode::fetch_session_id_not_found);
+  CHECK_FALSE(world.partitions->last_fetch.in_session);
+}
+
+TEST_CASE("Fetch: a session is opened, used with topic ids, and closed") {
+  ServerWorld world;
+  wire::FetchRequest request;
+  request.session_epoch = 0;
+  request.topics.resize(1);
+  request.topics[0].topic_id = FakeMetadata::topic_id(1);
+  request.topics[0].partitions.resize(2);
+  request.topics[0].partitions[1].partition = 1;
+  request.topics[0].partitions[1].current_leader_epoch = 7;
+  world.partitions->fetch_result.high_watermark = 20;
+  const auto opened = ask(world, 13, request);
+  CHECK(opened.session_id > 0);
+  CHECK(opened.responses.at(0).partitions.size() == 2);
+
+  wire::FetchRequest next;
+  next.session_id = opened.session_id;
+  next.session_epoch = 1;
+  CHECK(ask(world, 12, next).error_code == ErrorCode::fetch_session_topic_id_error);
+  CHECK(ask(world, 13, next, 9093).error_code == ErrorCode::fetch_session_id_not_found);
+  const auto quiet = ask(world, 13, next);
+  CHECK(quiet.error_code == ErrorCode::none);
+  CHECK(quiet.session_id == opened.session_id);
+  CHECK(quiet.responses.empty());
+  CHECK(world.partitions->last_fetch.in_session);
+  CHECK(world.partitions->last_fetch.partitions.at(1).current_leader_epoch == 7);
+  CHECK(ask(world, 13, next).error_code == ErrorCode::invalid_fetch_session_epoch);
+
+  next.session_epoch = 2;
+  world.partitions->fetch_result.error = ErrorCode::fenced_leader_epoch;
+  world.partitions->fetch_result.current_leader = {2, 9};
+  const auto moved = ask(world, 13, next);
+  CHECK(moved.responses.at(0).partitions.at(0).current_leader.leader_id == 2);
+  next.session_epoch = -1;
+  CHECK(ask(world, 13, next).error_code == ErrorCode::none);
+  next.session_epoch = 3;
+  CHECK(ask(world, 13, next).error_code == ErrorCode::fetch_session_id_not_found);
+
+  ServerWorld without({{"max.incremental.fetch.session.cache.slots", "0"}});
+  CHECK(ask(without, 13, request).session_id == 0);
 }
 
 TEST_CASE("ListOffsets: places by version, duplicates, and the error old clients understand") {

@@ -11,6 +11,7 @@
 #include "broker/meta/image.h"
 #include "broker/meta/node.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/server/fetch_session.h"
 
 namespace ordeal::server {
 
@@ -41,6 +42,10 @@ class Partitions {
 
 class ProducerIds;
 
+inline FetchSessions::Limits fetch_session_limits(const BrokerConfig& config) {
+  return {.slots = static_cast<std::size_t>(config.fetch_session_slots)};
+}
+
 // Outlives every connection and handler.
 struct Services {
   env::Env& env;
@@ -48,6 +53,7 @@ struct Services {
   Metadata& metadata;
   Partitions& partitions;
   ProducerIds& producer_ids;
+  FetchSessions fetch_sessions{fetch_session_limits(config)};
 
   Instant in(Duration duration) const { return env.scheduler.now() + duration; }
   Instant in_ms(std::int32_t ms) const { return in(std::chrono::milliseconds(std::max(ms, 0))); }

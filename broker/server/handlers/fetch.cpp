@@ -1,7 +1,6 @@
-// Fetch, of consumers and followers. Sessions (KIP-227) are declined: every answer carries session id 0, which tells
-// the client to name all its partitions each time.
-#include <fmt/format.h>
-
+// Fetch, of consumers and followers. What a request leaves out because its session knows it, and what the answer may
+// leave out, is decided in fetch_session.h.
+#include "broker/env/buggify.h"
 #include "broker/server/handlers/handlers.h"
 
 namespace ordeal::server {
@@ -11,7 +10,8 @@ using PartitionAnswer = wire::FetchResponse::PartitionData;
 
 namespace {
 
-replica::FetchParams to_params(const Services& services, const wire::FetchRequest& request) {
+replica::FetchParams to_params(const Services& services, const wire::FetchRequest& request,
+                               const FetchSessions::Plan& plan) {
   replica::FetchParams params;
   const wire::FetchRequest::ReplicaState replica = request.replica();
   params.replica_id = replica.replica_id;
@@ -21,22 +21,24 @@ replica::FetchParams to_params(const Services& services, const wire::FetchReques
   params.max_bytes = std::min(request.max_bytes, services.config.fetch_max_bytes);
   params.isolation =
       request.isolation_level == 1 ? replica::Isolation::read_committed : replica::Isolation::read_uncommitted;
-  for (const auto& topic : request.topics) {
-    for (const auto& partition : topic.partitions) {
-      replica::FetchPartition wanted;
-      wanted.at = {topic.topic, topic.topic_id, partition.partition};
-      wanted.current_leader_epoch = partition.current_leader_epoch;
-      wanted.fetch_offset = partition.fetch_offset;
-      wanted.last_fetched_epoch = partition.last_fetched_epoch;
-      wanted.log_start_offset = partition.log_start_offset;
-      wanted.max_bytes = partition.partition_max_bytes;
-      params.partitions.push_back(std::move(wanted));
-    }
+  params.in_session = plan.incremental;
+  // One batch at a time is always legal: the first batch goes out whatever the limit.
+  if (env::buggify(services.env, "fetch.short_reply")) params.max_bytes = std::min(params.max_bytes, 1);
+  params.partitions.reserve(plan.partitions.size());
+  for (const FetchSessions::Wanted& each : plan.partitions) {
+    replica::FetchPartition wanted;
+    wanted.at = {each.topic, each.topic_id, each.part.partition};
+    wanted.current_leader_epoch = each.part.current_leader_epoch;
+    wanted.fetch_offset = each.part.fetch_offset;
+    wanted.last_fetched_epoch = each.part.last_fetched_epoch;
+    wanted.log_start_offset = each.part.log_start_offset;
+    wanted.max_bytes = each.part.partition_max_bytes;
+    params.partitions.push_back(std::move(wanted));
   }
   return params;
 }
 
-PartitionAnswer to_answer(std::int32_t index, replica::FetchResult result, std::set<NodeId>& leaders) {
+PartitionAnswer to_answer(std::int32_t index, replica::FetchResult result) {
   PartitionAnswer answer;
   answer.partition_index = index;
   answer.error_code = result.error;
@@ -46,7 +48,6 @@ PartitionAnswer to_answer(std::int32_t index, replica::FetchResult result, std::
   if (result.diverging) answer.diverging_epoch = {result.diverging->epoch, result.diverging->end_offset};
   if (result.current_leader.epoch != kNoEpoch) {
     answer.current_leader = {result.current_leader.leader, result.current_leader.epoch};
-    leaders.insert(result.current_leader.leader);
   }
   if (result.aborted) {
     answer.aborted_transactions.emplace();
@@ -62,41 +63,62 @@ PartitionAnswer to_answer(std::int32_t index, replica::FetchResult result, std::
 ErrorCode check(const Call& call, const wire::FetchRequest& request) {
   // Only brokers may claim to be a replica: what a replica reports moves the high watermark.
   if (request.replica().replica_id >= 0 && !call.from_broker()) return ErrorCode::cluster_authorization_failed;
-  if (request.session_id != 0) return ErrorCode::fetch_session_id_not_found;
   return ErrorCode::none;
+}
+
+// Before version 7 there is no error for the whole: each partition carries it.
+wire::FetchResponse refusal(const wire::FetchRequest& request, std::int16_t version, ErrorCode error) {
+  wire::FetchResponse response;
+  response.error_code = error;
+  if (version >= 7) return response;
+  for (const auto& topic : request.topics) {
+    wire::FetchResponse::FetchableTopicResponse out;
+    out.topic = topic.topic;
+    for (const auto& partition : topic.partitions) {
+      replica::FetchResult each;
+      each.error = error;
+      out.partitions.push_back(to_answer(partition.partition, std::move(each)));
+    }
+    response.responses.push_back(std::move(out));
+  }
+  return response;
+}
+
+std::set<NodeId> leaders_named(const wire::FetchResponse& response) {
+  std::set<NodeId> leaders;
+  for (const auto& topic : response.responses) {
+    for (const auto& partition : topic.partitions) {
+      if (partition.current_leader.leader_epoch != kNoEpoch) leaders.insert(partition.current_leader.leader_id);
+    }
+  }
+  return leaders;
 }
 
 }  // namespace
 
 env::Task<wire::FetchResponse> fetch(Services& services, Call call, wire::FetchRequest request) {
-  wire::FetchResponse response;
-  replica::FetchParams params = to_params(services, request);
-  const std::size_t count = params.partitions.size();
   const ErrorCode refused = check(call, request);
-  std::vector<replica::FetchResult> results;
-  if (refused == ErrorCode::none) {
-    results = co_await services.partitions.fetch(std::move(params));
-    ORDEAL_CHECK(results.size() == count, "{} answers to {} fetches", results.size(), count);
-  } else {
-    response.error_code = refused;
-    if (call.version >= 7) co_return response;
-    // Before version 7 there is no error for the whole: each partition carries it.
-    replica::FetchResult each;
-    each.error = refused;
-    results.assign(count, each);
+  if (refused != ErrorCode::none) co_return refusal(request, call.version, refused);
+  // A broker may forget any session at any time.
+  if (request.session_id != 0 && env::buggify(services.env, "fetch.session_lost")) {
+    services.fetch_sessions.drop(request.session_id);
   }
-  std::set<NodeId> leaders;
-  std::size_t at = 0;
-  for (const auto& topic : request.topics) {
-    wire::FetchResponse::FetchableTopicResponse out;
-    out.topic = topic.topic;
-    out.topic_id = topic.topic_id;
-    for (const auto& partition : topic.partitions) {
-      out.partitions.push_back(to_answer(partition.partition, std::move(results[at++]), leaders));
-    }
-    response.responses.push_back(std::move(out));
+  const FetchSessions::Plan plan =
+      services.fetch_sessions.begin(request, call.version, call.from_broker(), services.env.scheduler.now());
+  if (plan.error != ErrorCode::none) co_return refusal(request, call.version, plan.error);
+  replica::FetchParams params = to_params(services, request, plan);
+  std::vector<replica::FetchResult> results = co_await services.partitions.fetch(std::move(params));
+  ORDEAL_CHECK(results.size() == plan.partitions.size(), "{} answers to {} fetches", results.size(),
+               plan.partitions.size());
+  std::vector<PartitionAnswer> answers;
+  answers.reserve(results.size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    answers.push_back(to_answer(plan.partitions[i].part.partition, std::move(results[i])));
   }
-  response.node_endpoints = endpoints_of(services, call.listener, leaders);
+  const std::uint64_t drawn = plan.opens ? services.env.random.next() : 0;
+  wire::FetchResponse response =
+      services.fetch_sessions.finish(plan, std::move(answers), services.env.scheduler.now(), drawn);
+  response.node_endpoints = endpoints_of(services, call.listener, leaders_named(response));
   co_return response;
 }
 
