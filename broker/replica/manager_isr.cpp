@@ -22,6 +22,7 @@ AlterResult result_of(const meta::AlterPartitionResponse::Partition& answer, Nod
       result.leader_epoch = answer.leader_epoch();
       result.partition_epoch = answer.partition_epoch();
       result.isr.assign(answer.isr().begin(), answer.isr().end());
+      result.min_isr = answer.min_isr();
       break;
     case code::kIneligibleReplica:
     case code::kInvalidRequest:

@@ -122,7 +122,8 @@ RoleChange Partition::follow(const Assignment& to, const LogEnds& ends) {
   return change;
 }
 
-bool Partition::set_min_isr(std::int32_t min_isr) {
+bool Partition::set_min_isr(std::int32_t min_isr, LeaderEpoch leader_epoch, PartitionEpoch partition_epoch) {
+  if (std::pair(leader_epoch, partition_epoch) < std::pair(leader_epoch_, partition_epoch_)) return false;
   min_isr_ = min_isr;
   return advance_high_watermark();
 }
@@ -323,6 +324,7 @@ RoleChange Partition::on_alter_result(const IsrProposal& sent, const AlterResult
   if (role_ != Role::leader || sent.leader_epoch != leader_epoch_) return {};
   if (result.outcome == AlterOutcome::committed && result.leader_epoch == leader_epoch_ &&
       result.partition_epoch > partition_epoch_) {
+    if (result.min_isr > 0) min_isr_ = result.min_isr;
     return commit_isr(result.partition_epoch, result.isr);
   }
   if (!pending_ || sent.partition_epoch != partition_epoch_) return {};

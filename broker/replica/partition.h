@@ -126,6 +126,7 @@ struct AlterResult {
   LeaderEpoch leader_epoch = kNoEpoch;  // committed only
   PartitionEpoch partition_epoch = -1;  // committed only
   std::vector<NodeId> isr;              // committed only
+  std::int32_t min_isr = 0;             // committed only: the minimum the controller decided by; 0: not told
 };
 
 enum class AckState : std::uint8_t { waiting, done };
@@ -159,7 +160,10 @@ class Partition {
 
   // Roles. Idempotent; an older leader epoch, or no newer partition epoch in the same one, changes nothing.
   RoleChange assign(const Assignment& to, const LogEnds& ends, Instant now);
-  bool set_min_isr(std::int32_t min_isr);  // a config change; true: the high watermark moved
+  // A config change, as told together with `leader_epoch` and `partition_epoch`: news that are older than the committed
+  // ISR do not count. The controller holds whoever left the ISR below its minimum for complete (KIP-966), so the ISR
+  // must never be taken with an older, lower minimum. True: the high watermark moved.
+  bool set_min_isr(std::int32_t min_isr, LeaderEpoch leader_epoch, PartitionEpoch partition_epoch);
   void go_offline() { role_ = Role::offline; }
 
   // Progress. Each returns whether the high watermark moved. on_local_log follows every append, flush and truncation.

@@ -294,6 +294,25 @@ TEST_CASE("an answer to a proposal of another epoch is ignored") {
   CHECK(w.part(1).isr() == std::vector<NodeId>{1, 2});
 }
 
+TEST_CASE("a committed ISR is taken with the minimum it was decided by, whatever older news say") {
+  World w;
+  w.elect(1, {1, 2});
+  w.log(1).append(1, "a");
+  (void)w.part(1).on_local_log(w.log(1).ends());
+  w.now += 60s;
+  REQUIRE(w.part(1).maybe_shrink(w.now));
+  const auto sent = w.part(1).proposal(1);
+  REQUIRE(sent.has_value());
+  AlterResult shrunk = w.alter(*sent);
+  REQUIRE(shrunk.isr == std::vector<NodeId>{1});
+  shrunk.min_isr = 2;  // it was raised meanwhile, and the controller counts on 2 as eligible
+  CHECK_FALSE(w.part(1).on_alter_result(*sent, shrunk).hw_advanced);
+  CHECK_FALSE(w.part(1).set_min_isr(1, sent->leader_epoch, sent->partition_epoch));  // an image from before
+  CHECK(w.part(1).high_watermark() == 0);
+  CHECK(w.part(1).set_min_isr(1, sent->leader_epoch, shrunk.partition_epoch));
+  CHECK(w.part(1).high_watermark() == 1);
+}
+
 TEST_CASE("a follower's high watermark never passes its own end and never goes back") {
   World w;
   w.elect(1, {1, 2, 3});

@@ -91,7 +91,7 @@ env::Task<> Replica::assign(Assignment to, log::LogConfig config) {
   if (retired_) co_return;
   log_->set_config(std::move(config));
   const RoleChange change = partition_.assign(to, ends_, context_.env.scheduler.now());
-  const bool thawed = partition_.set_min_isr(to.min_isr);
+  const bool thawed = partition_.set_min_isr(to.min_isr, to.leader_epoch, to.partition_epoch);
   if (change.epoch_start) {
     log_->assign_epoch(partition_.leader_epoch());
     // The new epoch must be on disk before anything acknowledged in it, or a crash could lead it twice.
