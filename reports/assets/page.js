@@ -35,6 +35,12 @@
       if (link.matches("button")) document.getElementById("timeline").scrollIntoView();
     });
   }
+  for (const button of document.querySelectorAll(".locate-messages")) {
+    button.addEventListener("click", () => {
+      Messages.focus(Number(button.dataset.index));
+      document.getElementById("messages").scrollIntoView();
+    });
+  }
   window.addEventListener("hashchange", () => {
     openStory();
   });

@@ -123,3 +123,45 @@ def test_broken_promises_come_before_what_is_allowed(tmp_path):
                                                ("leader n2 and n1", [2, 1]), (["c1"], []), (None, [])])
 def test_nodes_are_found_in_every_form_of_target(targets, nodes):
     assert model.nodes_of(targets) == nodes
+
+
+def test_a_simulated_world_has_its_messages_on_the_page(tmp_path):
+    from reports import messages
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    page = render.render(folder).read_text()
+    assert 'id="message-lanes"' in page and "Show its messages" in page
+    found = messages.diagram(model.load(folder))
+    assert found["lanes"] == ["c1", "c2", "n1", "n2", "n3"]
+    assert {"Fetch", "Produce", "BrokerHeartbeat"} == set(found["apis"]) and "t/0" in found["partitions"]
+    assert len(found["messages"]) > 3000 and found["messages"] == sorted(found["messages"], key=lambda m: m[0])
+    lost = [m for m in found["messages"] if m[1] < 0]
+    assert lost and all(m[8] for m in lost)
+    assert [0, "down"] in [[band[0] - 3, band[3]] for band in found["bands"]], "n2 was killed"
+    assert any(m[2] == "lead" and "epoch 5" in m[3] for m in found["marks"]) and any(m[2] == "raft" for m in found["marks"])
+
+
+def test_a_page_takes_only_the_messages_nearest_to_the_violation(tmp_path, monkeypatch):
+    from reports import messages
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    monkeypatch.setattr(messages, "MOST", 500)
+    found = messages.diagram(model.load(folder))
+    assert len(found["messages"]) == 500
+    [focus] = [f for f in found["focus"] if f[0] == 0]
+    assert found["messages"][0][0] < focus[2] < found["messages"][-1][0]
+
+
+def test_a_torn_or_missing_message_file_is_no_obstacle(tmp_path):
+    from reports import messages
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    path = folder / "messages.jsonl"
+    path.write_text("\n".join(path.read_text().splitlines()[:40]) + '\n{"t": 12')
+    assert len(messages.diagram(model.load(folder))["messages"]) == 40
+    path.unlink()
+    assert messages.diagram(model.load(folder)) is None
+    assert 'id="message-lanes"' not in render.render(folder).read_text()

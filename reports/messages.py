@@ -1,0 +1,126 @@
+"""What went over the network around a violation, as data for the lane diagram (assets/messages.js): lanes, messages, marks.
+
+Only simulated worlds have messages.jsonl (docs/formats/sim.md). Times become microseconds since the first message, names
+become indices: tens of thousands of messages fit a page that opens at once.
+"""
+
+import json
+
+from reports.model import Run, plural
+
+MOST = 20_000  # messages and marks embedded; those nearest to the violation stay
+
+ROLE_WORDS = {"leader": "Raft leader", "candidate": "Raft candidate", "follower": "Raft follower", "observer": "Raft observer", "prevote": "asks for votes"}
+
+
+def diagram(run: Run) -> dict | None:
+    rows = _read(run.folder / "messages.jsonl")
+    if not rows:
+        return None
+    focus = [v for v in run.violations if v.get("from_ns")]
+    middle = (focus[0].get("to_ns") or focus[0]["from_ns"]) if focus else None
+    rows = _nearest(rows, middle)
+    t0, t1 = rows[0]["t"], max(max(r["t"], r.get("a") or 0) for r in rows)
+    marks = _nearest([m for m in _marks(run, t0, t1)], middle)
+    lanes = _lanes(rows, marks)
+    apis, parts = _Names(), _Names()
+    messages = [[_us(r["t"], t0), _us(r["a"], t0) if r.get("a") is not None else -1, lanes.index(r["from"]), lanes.index(r["to"]),
+                 apis.of(r.get("api") or "unknown"), int(bool(r.get("reply"))), [parts.of(p) for p in r.get("p", [])], r.get("say", ""), r.get("lost", "")]
+                for r in rows]
+    drawn = [[_us(m["t"], t0), lanes.index(m["lane"]), m["class"], m["text"], parts.of(m["p"]) if m.get("p") else -1] for m in marks]
+    return {"t0_us": (t0 - run.t0) // 1000, "length_us": _us(t1, t0), "lanes": lanes, "apis": apis.names, "partitions": parts.names,
+            "messages": messages, "marks": drawn, "bands": _bands(run, lanes, t0, t1),
+            "focus": [[i, _us(v["from_ns"], t0), _us(v.get("to_ns") or v["from_ns"], t0)] for i, v in enumerate(run.violations)
+                      if v.get("from_ns") and v["from_ns"] <= t1 and (v.get("to_ns") or v["from_ns"]) >= t0],
+            "lead": f"{plural(len(messages), 'message')} between {run.moment(t0)} and {run.moment(t1)}"}
+
+
+class _Names:
+    def __init__(self):
+        self.names: list[str] = []
+        self.known: dict[str, int] = {}
+
+    def of(self, name: str) -> int:
+        if name not in self.known:
+            self.known[name] = len(self.names)
+            self.names.append(name)
+        return self.known[name]
+
+
+def _us(t: int, t0: int) -> int:
+    return (t - t0) // 1000
+
+
+def _read(path) -> list[dict]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break  # a torn tail
+        if isinstance(row, dict) and {"t", "from", "to"} <= row.keys():
+            rows.append(row)
+    return sorted(rows, key=lambda r: r["t"])
+
+
+def _nearest(rows: list[dict], middle: int | None) -> list[dict]:
+    if len(rows) <= MOST:
+        return rows
+    if middle is None:
+        return rows[-MOST:]
+    return sorted(sorted(rows, key=lambda r: abs(r["t"] - middle))[:MOST], key=lambda r: r["t"])
+
+
+def _lanes(rows: list[dict], marks: list[dict]) -> list[str]:
+    """Clients above, brokers below, as in the diagram of a violation."""
+    names = {r["from"] for r in rows} | {r["to"] for r in rows} | {m["lane"] for m in marks}
+    brokers = {n for n in names if n[0] == "n" and n[1:].isdigit()}
+    return sorted(names - brokers) + sorted(brokers, key=lambda n: int(n[1:]))
+
+
+def _marks(run: Run, t0: int, t1: int) -> list[dict]:
+    out = []
+    for path in run.folder.glob("nodes/*/trace.jsonl"):
+        for event in _lines(path):
+            if isinstance(event.get("t"), int) and t0 <= event["t"] <= t1 and (told := _told(event)):
+                out.append({"t": event["t"], "lane": f"n{event.get('n')}", **told})
+    return sorted(out, key=lambda m: m["t"])
+
+
+def _lines(path):
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def _told(event: dict) -> dict | None:
+    """Class (how it is drawn) and words of a trace event; those that say nothing about leadership or data are left out."""
+    kind, where = event.get("k", ""), f"{event.get('topic')}/{event.get('partition')}"
+    told = {"partition.leader": ("lead", f"leads {where}, epoch {event.get('leader_epoch')}, ISR {event.get('isr')}"),
+            "partition.follower": ("follow", f"follows n{event.get('leader')} in {where}, epoch {event.get('leader_epoch')}"),
+            "partition.isr": ("isr", f"ISR of {where}: {event.get('isr')}"),
+            "partition.hw": ("hw", f"HW of {where}: {event.get('hw')}"),
+            "partition.truncate": ("cut", f"cuts {where} from {event.get('from')} to {event.get('to')}"),
+            "raft.role": ("raft", f"{ROLE_WORDS.get(event.get('role'), 'Raft ' + str(event.get('role')))}, term {event.get('term')}"),
+            "controller.active": ("raft", f"active controller, term {event.get('term')}"), "controller.resigned": ("raft", "no longer the controller"),
+            "broker.start": ("node", "starts"), "broker.ready": ("node", "serves"), "broker.fenced": ("node", "fenced"), "broker.unfenced": ("node", "unfenced"),
+            "mutation.ran": ("cut", f"bug {event.get('name')} decided")}.get(kind)
+    if not told:
+        return None
+    return {"class": told[0], "text": told[1]} | ({"p": where} if "topic" in event else {})
+
+
+def _bands(run: Run, lanes: list[str], t0: int, t1: int) -> list:
+    """Where a broker was down, paused or cut off: [lane, from, to, words]."""
+    words = {"down": "down", "paused": "paused", "cut": "cut off"}
+    out = []
+    for lane in run.aggregates.get("lanes", {}).get("brokers", []):
+        name = f"n{lane.get('node')}"
+        for span in lane.get("spans", []):
+            if name in lanes and span.get("state") in words and span["to_ns"] > t0 and span["from_ns"] < t1:
+                out.append([lanes.index(name), _us(max(span["from_ns"], t0), t0), _us(min(span["to_ns"], t1), t0), words[span["state"]]])
+    return out
