@@ -4,7 +4,10 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "faults/sim/sim_framer.h"
 #include "faults/sim/sim_network.h"
 
 namespace ordeal::sim {
@@ -14,6 +17,31 @@ struct Packet {
   enum class Kind : std::uint8_t { syn, syn_ack, data, fin, rst };
   Kind kind = Kind::data;
   Bytes bytes;
+  std::uint64_t end = 0;  // of data: how many bytes of the direction have been sent with it
+};
+
+// What faults on messages and the message log keep of one direction.
+struct Messages {
+  struct Waiting {
+    Packet packet;
+    Duration extra{};
+    std::string hold;  // not empty: a held message begins here
+  };
+  struct Record {
+    std::uint64_t end = 0;  // where in the direction its last byte stands
+    MessageSeen seen;
+  };
+
+  Framer framer;
+  std::deque<Waiting> waiting;  // behind a held message, in order
+  std::deque<Record> records;   // logged and not yet arrived
+  // Of the message that is being sent.
+  std::optional<MessageFault::Action> action;
+  Duration extra{};
+  std::string hold;
+  Bytes copy;
+  MessageSeen current;
+  std::uint64_t current_end = 0;
 };
 
 struct Connection {
@@ -31,6 +59,9 @@ struct Connection {
     std::uint64_t next_deliver = 0;
     std::map<std::uint64_t, Packet> wire;  // arrived out of order, or held back by a cut
     Instant last_arrival{};
+    Random random{0};  // of this direction of this connection alone
+    std::uint64_t sent_bytes = 0;
+    Messages messages;
     std::size_t unacknowledged = 0;
     std::size_t held_acks = 0;  // read by the peer while the way back was cut
     // Local end.
@@ -52,6 +83,7 @@ struct Connection {
   };
 
   std::uint64_t id = 0;
+  PendingRequests requests;
   Side side[2];
 };
 

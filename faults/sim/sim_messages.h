@@ -1,10 +1,10 @@
 // Messages inside the simulated byte streams: what a request-level fault names, and what the message log shows.
 //
-// Kafka frames travel on ports 9092 and 9093, control envelopes on 9094. A framer a direction follows the stream from its
-// first byte and knows where a message begins, which api it is and whether it replies. Streams keep their order whatever
-// a fault does: behind a message that is delayed or held waits everything that follows on that direction of that
-// connection; a dropped message is missing whole; a duplicate arrives right behind its first copy.
-// Bytes that form no frames pass untouched.
+// Kafka frames travel on ports 9092 and 9093, control envelopes on 9094. A framer a direction follows the stream from
+// its first byte and knows where a message begins, which api it is and whether it replies. Streams keep their order
+// whatever a fault does: behind a message that is delayed or held waits everything that follows on that direction of
+// that connection; a dropped message is missing whole; a duplicate arrives right behind its first copy. Bytes that form
+// no frames pass untouched.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/base/check.h"
+#include "faults/plan/sample.h"
 #include "faults/sim/sim_connection.h"
 
 namespace ordeal::sim {
@@ -27,23 +28,58 @@ void SimNetwork::heal(const Link& link) {
   if (found == cuts_.end()) return;
   if (--found->second > 0) return;
   cuts_.erase(found);
-  after_heal();
+  after_heal(kRetransmitMax);
 }
 
 void SimNetwork::heal_all() {
   cuts_.clear();
   clogs_.clear();
   slowed_.clear();
-  after_heal();
+  losing_.clear();
+  refusing_.clear();
+  message_faults_.clear();
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      for (Messages::Waiting& waiting : connection->side[side].messages.waiting) waiting.hold.clear();
+      let_go(connection, side);
+    }
+  }
+  after_heal(kRetransmitMax);
 }
 
 bool SimNetwork::is_cut(const std::string& from, const std::string& to, std::uint16_t port) const {
   return cuts_.contains(Link{from, to, 0}) || (port != 0 && cuts_.contains(Link{from, to, port}));
 }
 
-void SimNetwork::clog(const std::string& from, const std::string& to, Instant until) { clogs_[{from, to}] = until; }
+void SimNetwork::clog(const std::string& from, const std::string& to, Instant until) {
+  clogs_[{from, to}] = until;
+  loop_.call_at(until, [this, link = std::pair(from, to), until] {
+    const auto found = clogs_.find(link);
+    if (found != clogs_.end() && found->second == until) unclog(link.first, link.second);
+  });
+}
 
-void SimNetwork::slow(const std::string& from, const std::string& to, Duration extra) { slowed_[{from, to}] = extra; }
+void SimNetwork::unclog(const std::string& from, const std::string& to) {
+  if (clogs_.erase({from, to}) > 0) after_heal(Duration::zero());
+}
+
+bool SimNetwork::is_clogged(const std::string& from, const std::string& to) const {
+  return clogs_.contains({from, to});
+}
+
+void SimNetwork::slow(const std::string& from, const std::string& to, Duration extra, Duration jitter) {
+  slowed_.erase({from, to});
+  if (extra > Duration::zero() || jitter > Duration::zero()) slowed_[{from, to}] = {extra, jitter};
+}
+
+void SimNetwork::lose(const std::string& from, const std::string& to, std::uint64_t one_in) {
+  losing_.erase({from, to});
+  if (one_in > 0) losing_[{from, to}] = one_in;
+}
+
+bool SimNetwork::refuses(const std::string& host, std::uint16_t port) const {
+  return refusing_.contains({host, 0}) || refusing_.contains({host, port});
+}
 
 std::vector<SimNetwork::ConnectionPtr> SimNetwork::alive() {
   std::vector<ConnectionPtr> found;
@@ -69,23 +105,52 @@ bool SimNetwork::cut_from(const Connection& connection, int side) const {
   return is_cut(connection.side[side].local.host, connection.side[1 - side].local.host, connection.side[1].local.port);
 }
 
-Instant SimNetwork::draw_arrival(const Connection& connection, int side) {
-  const std::pair<std::string, std::string> link{connection.side[side].local.host,
-                                                 connection.side[1 - side].local.host};
-  Duration latency(random_.between(profile_.latency_min.count(), profile_.latency_max.count()));
-  if (profile_.slow_in != 0 && random_.chance(1, profile_.slow_in))
-    latency += Duration(random_.between(0, profile_.slow_max.count()));
-  if (auto extra = slowed_.find(link); extra != slowed_.end()) latency += extra->second;
-  Instant arrival = std::max(loop_.now() + latency, connection.side[side].last_arrival);
-  if (auto clogged = clogs_.find(link); clogged != clogs_.end()) arrival = std::max(arrival, clogged->second);
-  return arrival;
+bool SimNetwork::held_back(const Connection& connection, int side) const {
+  if (!clogs_.empty() && is_clogged(connection.side[side].local.host, connection.side[1 - side].local.host))
+    return true;
+  return cut_from(connection, side);
+}
+
+Instant SimNetwork::draw_arrival(Connection& connection, int side, Duration extra) {
+  Connection::Side& from = connection.side[side];
+  Duration latency = profile_.latency_min;
+  if (profile_.latency == Latency::uniform)
+    latency = Duration(from.random.between(profile_.latency_min.count(), profile_.latency_max.count()));
+  if (profile_.latency == Latency::exponential) {
+    const Duration more = plan::sample_exponential((profile_.latency_max - profile_.latency_min) / 4, from.random);
+    latency = std::min(latency + more, profile_.latency_max);
+  }
+  if (profile_.slow_in != 0 && from.random.chance(1, profile_.slow_in))
+    latency += Duration(from.random.between(0, profile_.slow_max.count()));
+  if (!slowed_.empty()) {
+    const auto slowed = slowed_.find({from.local.host, connection.side[1 - side].local.host});
+    if (slowed != slowed_.end())
+      latency += slowed->second.first + Duration(from.random.between(0, slowed->second.second.count()));
+  }
+  return std::max(loop_.now() + latency + extra, from.last_arrival);
 }
 
 void SimNetwork::send(const ConnectionPtr& connection, int side, Packet packet) {
+  if (!up(connection->side[side].local.host)) return;
+  put(connection, side, std::move(packet), {});
+}
+
+void SimNetwork::put(const ConnectionPtr& connection, int side, Packet packet, Duration extra) {
+  Messages& messages = connection->side[side].messages;
+  if (messages.waiting.empty())
+    transmit(connection, side, std::move(packet), extra);
+  else
+    messages.waiting.push_back({std::move(packet), extra, {}});
+}
+
+void SimNetwork::transmit(const ConnectionPtr& connection, int side, Packet packet, Duration extra) {
   Connection::Side& from = connection->side[side];
-  if (!up(from.local.host)) return;
+  if (!losing_.empty() && packet.kind == Packet::Kind::data) {
+    const auto losing = losing_.find({from.local.host, connection->side[1 - side].local.host});
+    if (losing != losing_.end() && from.random.chance(1, losing->second)) reset(*connection);
+  }
   const std::uint64_t number = from.next_send++;
-  from.last_arrival = draw_arrival(*connection, side);
+  from.last_arrival = draw_arrival(*connection, side, extra);
   loop_.call_at(from.last_arrival,
                 [this, connection, side, number, moved = std::make_shared<Packet>(std::move(packet))] {
                   connection->side[side].wire.emplace(number, std::move(*moved));
@@ -96,7 +161,7 @@ void SimNetwork::send(const ConnectionPtr& connection, int side, Packet packet) 
 void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
   Connection::Side& from = connection->side[side];
   from.wire.erase(from.wire.begin(), from.wire.lower_bound(from.next_deliver));  // of a life before a power cut
-  while (!from.wire.empty() && from.wire.begin()->first == from.next_deliver && !cut_from(*connection, side)) {
+  while (!from.wire.empty() && from.wire.begin()->first == from.next_deliver && !held_back(*connection, side)) {
     Packet packet = std::move(from.wire.begin()->second);
     from.wire.erase(from.wire.begin());
     ++from.next_deliver;
@@ -108,6 +173,8 @@ void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
 
 void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packet) {
   Connection::Side& to = connection->side[1 - side];
+  if (packet.kind == Packet::Kind::data)
+    settle_messages(*connection, side, packet, up(to.local.host) && !to.closed && !to.reset);
   if (!up(to.local.host)) {
     to.missed = true;
     return;
@@ -144,7 +211,7 @@ void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packe
 void SimNetwork::process_syn(const ConnectionPtr& connection) {
   Connection::Side& server = connection->side[1];
   auto found = listeners_.find(server.local);
-  if (found == listeners_.end() || found->second->closed) {
+  if (found == listeners_.end() || found->second->closed || refuses(server.local.host, server.local.port)) {
     server.closed = true;
     send(connection, 1, {Packet::Kind::rst, {}});
     return;
@@ -167,15 +234,15 @@ void SimNetwork::acknowledge(Connection& connection, int reader, std::size_t byt
   sender.wake(sender.writer);
 }
 
-void SimNetwork::after_heal() {
+void SimNetwork::after_heal(Duration retransmit_max) {
   loop_.digest().note("heal", loop_.now());
   for (const ConnectionPtr& connection : alive()) {
     for (int side = 0; side < 2; ++side) {
       Connection::Side& from = connection->side[side];
       if (from.held_acks > 0 && !cut_from(*connection, 1 - side))
         acknowledge(*connection, 1 - side, std::exchange(from.held_acks, 0));
-      if (from.wire.empty() || cut_from(*connection, side)) continue;
-      const Instant retransmitted = loop_.now() + Duration(random_.between(0, kRetransmitMax.count()));
+      if (from.wire.empty() || held_back(*connection, side)) continue;
+      const Instant retransmitted = loop_.now() + Duration(from.random.between(0, retransmit_max.count()));
       loop_.call_at(retransmitted, [this, connection, side] { deliver(connection, side); });
     }
   }
@@ -187,6 +254,7 @@ void SimNetwork::end_side(const ConnectionPtr& connection, int side, bool abort)
   if (end.closed) return;
   end.closed = true;
   end.wake_all();
+  flush_messages(connection, side);
   send(connection, side, {abort ? Packet::Kind::rst : Packet::Kind::fin, {}});
 }
 
@@ -200,7 +268,7 @@ void SimNetwork::process_died(const SimScheduler& process, const std::string& ho
     for (int side = 0; side < 2; ++side) {
       Connection::Side& end = connection->side[side];
       if (end.owner == &process && end.local.host == host && !end.closed)
-        end_side(connection, side, end.readable() > 0 || random_.chance(1, 2));
+        end_side(connection, side, end.readable() > 0 || end.random.chance(1, 2));
     }
   }
 }
@@ -237,17 +305,39 @@ void SimNetwork::host_up(const std::string& host) {
   }
 }
 
-void SimNetwork::reset_connections(const std::string& a, const std::string& b, std::uint16_t port) {
+void SimNetwork::reset(Connection& connection) {
+  for (Connection::Side& end : connection.side) {
+    end.reset = true;
+    end.wake_all();
+  }
+}
+
+std::size_t SimNetwork::reset_connections(const std::string& a, const std::string& b, std::uint16_t port) {
+  std::size_t count = 0;
   for (const ConnectionPtr& connection : alive()) {
     const std::string& from = connection->side[0].local.host;
     const std::string& to = connection->side[1].local.host;
     if (!((from == a && to == b) || (from == b && to == a))) continue;
     if (port != 0 && connection->side[1].local.port != port) continue;
-    for (Connection::Side& end : connection->side) {
-      end.reset = true;
+    reset(*connection);
+    ++count;
+  }
+  return count;
+}
+
+std::size_t SimNetwork::half_open(const std::string& host, const std::string& peer, std::uint16_t port) {
+  std::size_t count = 0;
+  for (const ConnectionPtr& connection : alive()) {
+    for (int side = 0; side < 2; ++side) {
+      Connection::Side& end = connection->side[side];
+      if (end.local.host != host || connection->side[1 - side].local.host != peer || end.closed) continue;
+      if (port != 0 && connection->side[1].local.port != port) continue;
+      end.closed = true;  // what still comes is answered with RST
       end.wake_all();
+      ++count;
     }
   }
+  return count;
 }
 
 }  // namespace ordeal::sim

@@ -83,11 +83,9 @@ class SimStream final : public env::Stream {
         continue;
       }
       std::size_t count = std::min({pending.size() - sent, kSegment, network.profile_.window - mine.unacknowledged});
-      if (network.profile_.split_in != 0 && count > 1 && network.random_.chance(1, network.profile_.split_in))
-        count = 1 + network.random_.below(count - 1);
-      const auto from = pending.begin() + static_cast<std::ptrdiff_t>(sent);
-      mine.unacknowledged += count;
-      network.send(connection, side, {Packet::Kind::data, Bytes(from, from + static_cast<std::ptrdiff_t>(count))});
+      if (network.profile_.split_in != 0 && count > 1 && mine.random.chance(1, network.profile_.split_in))
+        count = 1 + mine.random.below(count - 1);
+      network.send_bytes(connection, side, ByteView(pending).subspan(sent, count));
       sent += count;
     }
     co_return Status{};
@@ -161,6 +159,7 @@ env::Task<Result<std::unique_ptr<env::Stream>>> HostNetwork::connect(Endpoint to
   connection->side[0].local = Endpoint{host_, network.ephemeral_port(host_)};
   connection->side[0].owner = &scheduler;
   connection->side[1].local = to;
+  network.open_streams(*connection);
   network.connections_.emplace(connection->id, connection);
   network.send(connection, 0, {Packet::Kind::syn, {}});
   Connection::Side& mine = connection->side[0];
