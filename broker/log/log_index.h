@@ -25,8 +25,9 @@ class OffsetIndex {
     std::int32_t first = 0;     // its base offset; not in the file, so `last` (later, hence safe) after a load
   };
 
+  // Entries rise; one that does not is left out (it only comes after a truncation that kept what it should not have).
   void append(std::int32_t first, std::int32_t last, std::int32_t position) {
-    entries_.push_back({last, position, first});
+    if (entries_.empty() || last > entries_.back().last) entries_.push_back({last, position, first});
   }
   // Where to start looking for `relative`: at or before the batch that holds it.
   std::uint32_t lookup(std::int64_t relative) const;
