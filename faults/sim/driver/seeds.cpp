@@ -1,0 +1,128 @@
+// Worlds by seed: draw, play, tell, store; one in twenty is played twice to prove that it repeats.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "broker/base/mark.h"
+#include "broker/base/random.h"
+#include "checker/run_folder.h"
+#include "faults/sim/driver/folder.h"
+#include "faults/sim/driver/lines.h"
+#include "faults/sim/driver/modes.h"
+
+namespace ordeal::sim {
+namespace {
+
+constexpr std::uint64_t kTwiceIn = 20;
+
+// Both runs of a seed that differ, told by what their nodes said first that was not the same.
+std::string first_difference(const TrialResult& a, const TrialResult& b) {
+  if (!a.evidence || !b.evidence) return "no evidence was kept";
+  const auto& one = a.evidence->traces;
+  const auto& two = b.evidence->traces;
+  for (std::size_t i = 0; i < std::min(one.size(), two.size()); ++i) {
+    const std::string first = trace_line(one[i]);
+    const std::string second = trace_line(two[i]);
+    if (first != second) return fmt::format("event {}:\n  {}\n  {}", i + 1, first, second);
+  }
+  if (one.size() != two.size()) return fmt::format("{} events against {}", one.size(), two.size());
+  return fmt::format("no event; last draws {:016x} and {:016x}", a.last_draw, b.last_draw);
+}
+
+PlayOptions play_options(const Arguments& arguments) {
+  PlayOptions options;
+  options.mutations = arguments.mutations;
+  options.keep_evidence = arguments.keep || arguments.twice;
+  return options;
+}
+
+// 0, or the exit code of a harness that does not repeat itself.
+int play_again(const Arguments& arguments, const scenario::Scenario& world, const Played& first) {
+  PlayOptions options = play_options(arguments);
+  options.keep_evidence = true;
+  const auto again = play(world, options);
+  const bool same =
+      again && again->trial.digest == first.trial.digest && again->trial.last_draw == first.trial.last_draw;
+  if (same) {
+    if (!arguments.json) fmt::print("  again: the same digest and the same last draw\n");
+    return 0;
+  }
+  const auto once_more = play(world, options);  // the first may have passed and kept nothing
+  fmt::print(stderr, "ordeal-sim: seed {} gave digest {:016x}, then {:016x}; they differ first at {}\n", world.seed,
+             first.trial.digest, again ? again->trial.digest : 0,
+             again && once_more ? first_difference(once_more->trial, again->trial) : "the start");
+  return kExitHarness;
+}
+
+int run_seed(const Arguments& arguments, std::uint64_t seed) {
+  const scenario::Scenario world = world_of(arguments, seed);
+  const std::vector<std::string> words = replay_words(arguments, seed);
+  PlayOptions options = play_options(arguments);
+  if (arguments.trace) options.on_trace = [](const TraceEvent& event) { fmt::print("{}\n", trace_line(event)); };
+  const auto played = play(world, std::move(options));
+  if (!played) {
+    fmt::print(stderr, "ordeal-sim: seed {}: {}\n", seed, played.error().text);
+    return kExitUsage;
+  }
+  int code = exit_code(played->trial);
+  nlohmann::ordered_json line = world_json(*played, words);
+  if (!arguments.out.empty() && (code != 0 || arguments.keep)) {
+    const std::string folder = fmt::format("{}/seed-{}", arguments.out, seed);
+    if (const Status stored = store_world(folder, world, *played, words); !stored) {
+      fmt::print(stderr, "ordeal-sim: seed {} could not be stored: {}\n", seed, stored.error().to_string());
+      code = worst(code, kExitHarness);
+    } else {
+      line["folder"] = folder;
+    }
+  }
+  if (arguments.json)
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  else
+    print_world(*played);
+  if (arguments.trace)
+    for (const FaultEvent& event : played->trial.events) fmt::print("{}\n", fault_line(event));
+  const bool twice = arguments.twice || (arguments.count > 1 && Random(seed).fork("twice").chance(1, kTwiceIn));
+  if (twice) code = worst(code, play_again(arguments, world, *played));
+  if (code != 0 && !arguments.json) fmt::print("  again: ordeal-sim {}\n", shell_words(words));
+  std::fflush(stdout);
+  return code;
+}
+
+}  // namespace
+
+scenario::Scenario world_of(const Arguments& arguments, std::uint64_t seed) {
+  return arguments.plain ? plain_world(seed, arguments.world) : draw_world(seed, arguments.world);
+}
+
+std::vector<std::string> replay_words(const Arguments& arguments, std::uint64_t seed) {
+  std::vector<std::string> words{"--seed", std::to_string(seed)};
+  words.insert(words.end(), arguments.words.begin(), arguments.words.end());
+  return words;
+}
+
+int run_seeds(const Arguments& arguments) {
+  int code = 0;
+  std::uint64_t passed = 0;
+  for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.count; ++seed) {
+    const int its = run_seed(arguments, seed);
+    if (its == kExitUsage) return its;
+    passed += its == 0 ? 1 : 0;
+    code = worst(code, its);
+  }
+  if (arguments.count > 1 && !arguments.json) fmt::print("{} of {} worlds passed\n", passed, arguments.count);
+  return code;
+}
+
+int show_world(const Arguments& arguments) {
+  const scenario::Scenario world = world_of(arguments, arguments.first);
+  fmt::print("{}", arguments.json ? scenario::to_json(world).dump(2) + "\n" : scenario::to_yaml(world));
+  return 0;
+}
+
+Status write_marks(const std::string& path) {
+  nlohmann::ordered_json marks = nlohmann::ordered_json::object();
+  for (const auto& [name, count] : mark_counts()) marks[name] = count;
+  return checker::write_file(path, marks.dump(1) + "\n");
+}
+
+}  // namespace ordeal::sim

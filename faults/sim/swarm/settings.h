@@ -1,0 +1,26 @@
+// The parts of a drawn world, one function an aspect. Each gets a random stream of its own.
+#pragma once
+
+#include "broker/base/random.h"
+#include "faults/scenario/scenario.h"
+#include "workloads/log/config.h"
+
+namespace ordeal::sim {
+
+// One of the values, all alike.
+template <class T>
+T one_of(Random& random, std::initializer_list<T> values) {
+  return values.begin()[random.below(values.size())];
+}
+
+int draw_nodes(Random random);
+std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool small);
+void draw_guarantees(Random random, ConfigMap& set,
+                     workload::LogConfig& workload);  // what is promised: durability, acks
+void draw_timeouts(Random random, ConfigMap& set);
+void draw_limits(Random random, ConfigMap& set);  // tiny segments, indexes, fetches, snapshots
+void draw_clients(Random random, workload::LogConfig& workload, bool small);
+scenario::NetworkSpec draw_network(Random random);
+plan::Plan draw_faults(Random random, int nodes, bool small);  // a plan with a random section, not drawn yet
+
+}  // namespace ordeal::sim
