@@ -31,7 +31,7 @@ def render(folder: Path, document: dict, scripts: Path) -> Path:
     return write(
         folder / "corpus.html", "corpus.html.j2", name=folder.name, kind=kind, word="BLIND SPOTS" if missed else "ALL CAUGHT",
         sentence=headline(rows), command=document["command"], configuration=[], tiles=tiles(rows), groups=grouped(rows), chip=CHIPS, missed=missed,
-        sections=[*[(f"group-{g}", f"{g} {title.split(' ')[0]}") for g, title, _ in grouped(rows)], ("facts", "Facts")], facts=facts_of(document))
+        sections=[*[(f"group-{g}", f"{g} {title.split(' ')[0].rstrip(',')}") for g, title, _ in grouped(rows)], ("facts", "Facts")], facts=facts_of(document))
 
 
 def script_of(name: str, scripts: Path) -> dict:

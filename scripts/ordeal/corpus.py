@@ -97,11 +97,19 @@ class Search:
     def _slot(self, name: str, turn: int) -> str:
         return " ".join([self.key, name, str(turn + 1), f"{self.cap_s:g}s", *self.words])
 
-    def run(self, name: str, turn: int, on_row) -> dict | None:
+    def _due(self, row: dict, prop: str) -> list[str]:
+        """What the world broke because of its bug: the expected property, or what the same seed without the bug leaves whole."""
+        names = sorted({v.get("property") or v.get("invariant") for v in row.get("violations", [])})
+        if prop in names:
+            return names
+        own = simulator.world(["--seed", str(row["seed"]), *self.words])
+        return [n for n in names if n not in {v.get("property") or v.get("invariant") for v in own.get("violations", [])}]
+
+    def run(self, name: str, prop: str, turn: int, on_row) -> dict | None:
         """One search; None when it was stopped half-way, and then nothing is remembered."""
         first = 1 + turn * SEARCH_STRIDE
         sweep = simulator.Sweep(["--mutate", name, *self.words], list(range(first, first + SEARCH_STRIDE // 10)), jobs=1, chunk=SEARCH_STRIDE)
-        cpu, seeds, crashed, began, found = 0.0, 0, 0, time.monotonic(), None
+        cpu, seeds, exercised, crashed, began, found, names = 0.0, 0, 0, 0, time.monotonic(), None, []
         rows = sweep.run()
         try:
             for row in rows:
@@ -111,15 +119,16 @@ class Search:
                 cpu += (row.get("cpu_ms") or row.get("real_ms") or 0) / 1000
                 crashed += row["exit"] == HARNESS
                 on_row(name, turn, seeds, cpu)
-                if row["exit"] == VIOLATION and (row.get("mutations_ran") or {}).get(name):
+                ran = (row.get("mutations_ran") or {}).get(name, 0)
+                exercised += ran > 0
+                if row["exit"] == VIOLATION and ran and (names := self._due(row, prop)):
                     found = row
                 if found or cpu >= self.cap_s or time.monotonic() - began > 10 * self.cap_s:
                     break
         finally:
             rows.close()
-        names = sorted({v.get("property") or v.get("invariant") for v in (found or {}).get("violations", [])})
-        result = {"found": bool(found), "seed": found["seed"] if found else None, "seeds": seeds, "cpu_s": round(cpu, 1), "named": names,
-                  "crashed": crashed}
+        result = {"found": bool(found), "seed": found["seed"] if found else None, "seeds": seeds, "exercised": exercised, "cpu_s": round(cpu, 1),
+                  "named": names, "crashed": crashed}
         with self.lock:
             self.done[self._slot(name, turn)] = result
             fresh = self.path.with_suffix(".tmp")
@@ -134,7 +143,8 @@ def summary_of(results: list[dict], cap_s: float) -> dict | None:
         return None
     hits = [r for r in results if r["found"]]
     out = {"searches": len(results), "found": len(hits), "cap_s": cap_s, "named": sorted({n for r in hits for n in r["named"]}),
-           "first_seed": hits[0]["seed"] if hits else None, "seeds_tried": sum(r["seeds"] for r in results)}
+           "first_seed": hits[0]["seed"] if hits else None, "seeds_tried": sum(r["seeds"] for r in results),
+           "exercised": sum(r["exercised"] for r in results)}
     if len(hits) * 2 > len(results):
         # A search that ended at its cap counts as a large value, which the median of three can bear.
         out["median_seeds"] = round(statistics.median([r["seeds"] if r["found"] else 10**9 for r in results]))

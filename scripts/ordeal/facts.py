@@ -22,6 +22,17 @@ def versions() -> dict:
     return {k: v for k, v in found.items() if v}
 
 
+def code_changes() -> list[str]:
+    """Changed or new files that could change what a program does: documents and figures do not."""
+    lines = _git("status", "--porcelain").splitlines()
+    names = [line[2:].strip().split(" -> ")[-1] for line in lines]
+    return [n for n in names if not n.startswith(("docs/", "runs/")) and not n.endswith(".md")]
+
+
+def commit() -> str:
+    return _git("rev-parse", "--short=12", "HEAD")
+
+
 def _pretty_name() -> str:
     try:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "")

@@ -131,3 +131,11 @@ def test_shrinking_a_stored_world_a_seed_and_a_file(tmp_path):
     done = ordeal("shrink", str(folder / "scenario.yaml"), "--json", "--out", str(tmp_path / "t.yaml"), runs=tmp_path)
     assert done.returncode == 1 and "the world passes" in done.stderr, told(done)
     assert ordeal("shrink", str(out), "--out", str(out), runs=tmp_path).returncode == 64, "the file to shrink is not overwritten"
+
+
+def test_bench_prints_the_medians_of_its_repetitions(tmp_path):
+    done = ordeal("bench", "sim", "--json", runs=tmp_path)
+    assert done.returncode == 0, told(done)
+    figures = json.loads(done.stdout)["figures"]
+    assert len(figures["repetitions"]) == 3 and figures["median"]["worlds_per_minute"] == 41.5
+    assert "worlds a minute and core" in done.stderr and "610,000" in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import statistics
 import subprocess
 import time
 
@@ -12,7 +13,8 @@ from ordeal.terminal import seconds
 
 TARGETS = {"broker": ("ordeal-broker", "ordeal-nemesis", "ordeal-load"), "check": ("ordeal-check",), "sim": ("ordeal-sim",)}
 CHECK_SIZES = (1_000_000, 10_000_000)
-SIM_SEEDS = 8
+SIM_SEEDS = 10
+SIM_TURNS = 3
 
 
 def parser() -> Parser:
@@ -69,14 +71,18 @@ def _check(arguments, folder, terminal) -> dict:
 
 
 def _sim(arguments, folder, terminal) -> dict:
-    began = time.monotonic()
-    seeds = 2 if arguments.quick else SIM_SEEDS
-    terminal.live("sim", f"{seeds} worlds of 60 simulated seconds")
-    row = _program("ordeal-sim", arguments.preset, "--seeds", str(seeds), "--first", "1", "--time", "60s", "--json")
-    took = time.monotonic() - began
-    figures = {"seeds": seeds, "took_s": took, "simulated_s_per_s": seeds * 60 / took, "seeds_per_minute": seeds * 60 / took, "worlds": row}
-    terminal.line(f"\n{seeds} worlds of 60 s in {seconds(took)}: {figures['simulated_s_per_s']:.0f} simulated seconds a second on one core")
-    return figures
+    """Always the same worlds (`ordeal-sim --bench`); the median of the repetitions, since a noisy machine makes single ones worthless."""
+    rows, turns = [], 1 if arguments.quick else SIM_TURNS
+    for turn in range(turns):
+        terminal.live("sim", f"repetition {turn + 1} of {turns}")
+        rows.append(_program("ordeal-sim", arguments.preset, "--bench", "--seeds", str(2 if arguments.quick else SIM_SEEDS), "--json"))
+    middle = {key: statistics.median(row[key] for row in rows) for key in rows[0] if isinstance(rows[0][key], (int, float))}
+    terminal.line(f"\n{'worlds a minute and core':>26}{'CPU s a world':>15}{'slowest':>9}{'simulated / real':>18}{'events/s':>12}{'records, least':>16}")
+    for name, row in [*[(str(i + 1), row) for i, row in enumerate(rows)], ("median", middle)]:
+        terminal.line(f"{name:<8}{row['worlds_per_minute']:>18.1f}{row['cpu_s_per_world']:>15.2f}{row['slowest_cpu_s']:>9.2f}{row['simulated_to_real']:>18.1f}"
+                      f"{row['events_per_s']:>12,.0f}{row['acknowledged_least']:>16,}")
+    terminal.line("a world: three brokers, 60 simulated seconds, clients at work, a kill, a power cut and a partition")
+    return {"repetitions": rows, "median": middle}
 
 
 def _program(name: str, preset: str, *words: str) -> dict:

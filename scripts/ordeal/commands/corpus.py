@@ -97,7 +97,8 @@ def scripts(bugs: list[dict], folder: Path, jobs: int, arguments, terminal) -> l
 def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal) -> None:
     campaign = corpus.Search(paths.runs_dir() / "corpus-search.json", cap_s, ["--small", *words])
     applicable = [row for row in rows if row["code"] in (corpus.CAUGHT, corpus.MISSED)]
-    todo = campaign.todo([row["name"] for row in applicable])
+    properties = {row["name"]: row["property"] for row in applicable}
+    todo = campaign.todo(list(properties))
     known = corpus.SEARCHES * len(applicable) - len(todo)
     if known:
         terminal.line(f"  search    {known} of {corpus.SEARCHES * len(applicable)} searches are in {paths.shown(campaign.path)} already")
@@ -107,7 +108,7 @@ def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal
         terminal.live("search", f"{state['ended']}/{len(todo)} searches · {state['hits']} found", f"{name} search {turn + 1}: {seeds} worlds, {cpu:.0f} s")
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = {pool.submit(campaign.run, name, turn, on_row): (name, turn) for name, turn in todo}
+        futures = {pool.submit(campaign.run, name, properties[name], turn, on_row): (name, turn) for name, turn in todo}
         try:
             for future in as_completed(futures):
                 name, turn = futures[future]
@@ -115,7 +116,7 @@ def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal
                 state["ended"] += 1
                 state["hits"] += result["found"]
                 terminal.line(f"  search    {name} {turn + 1}/{corpus.SEARCHES}: " + (
-                    f"seed {result['seed']} breaks {', '.join(result['named'])}" if result["found"] else "not found")
+                    f"seed {result['seed']} breaks {', '.join(result['named'])}" if result["found"] else f"not found; it decided something in {result['exercised']}")
                     + f" · {count(result['seeds'], 'world')}, {result['cpu_s']:.0f} s" + (f" · {result['crashed']} crashed" if result["crashed"] else ""))
         finally:
             campaign.stop.set()

@@ -12,24 +12,43 @@ from pathlib import Path
 
 from ordeal import build, facts, options, paths, runs
 from ordeal.cli import Parser
-from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError, worst
+from ordeal.errors import HARNESS, PASS, UNKNOWN, VIOLATION, OrdealError, usage, worst
 from ordeal.errors import OUTCOME_WORDS as WORDS
 from ordeal.terminal import count, seconds
 from ordeal.trial import Trial
 
 
 def parser() -> Parser:
-    p = Parser("soak", "Many trials, one seed after another, each with all options of `ordeal run`. Resumable.",
-               "  ./ordeal soak --trials 10 --time 90s\n  ./ordeal soak --name night --hours 8 --plan kills")
+    p = Parser("soak", "Many trials, one seed after another, each with all options of `ordeal run`; with --sim many simulated worlds instead. "
+               "Resumable.",
+               "  ./ordeal soak --trials 10 --time 90s\n  ./ordeal soak --name night --hours 8 --plan kills\n  ./ordeal soak --sim --seeds 1000 --jobs 2 --ledger")
     p.add_argument("--trials", type=int, default=10, metavar="N", help="how many (default 10)")
     p.add_argument("--hours", type=float, metavar="H", help="start no trial after so many hours")
-    p.add_argument("--first", type=int, default=1, metavar="N", help="the first seed (default 1)")
+    p.add_argument("--first", type=int, metavar="N", help="the first seed (default 1; with --ledger: behind the last one that this commit went through)")
     p.add_argument("--name", default="default", help="names the ledger; the same name resumes (default: default)")
+    p.add_argument("--sim", action="store_true", help="simulated worlds, each drawn from its seed, instead of trials on real processes")
+    p.add_argument("--seeds", type=int, metavar="N", help="with --sim: how many worlds (default 1000)")
+    p.add_argument("--jobs", type=int, metavar="N", help="with --sim: processes at a time (default: one a processor)")
+    p.add_argument("--ledger", action="store_true", help="with --sim: enter the seeds into docs/ledger.json, for this commit")
     options.add_trial_options(p)
     return p
 
 
 def main(arguments, terminal) -> int:
+    if (arguments.jobs is not None and arguments.jobs < 1) or (arguments.first is not None and arguments.first < 0):
+        raise usage("--jobs must be at least 1 and --first not negative")
+    if arguments.sim:
+        from ordeal import soak_sim
+
+        return soak_sim.main(arguments, terminal)
+    for name in ("seeds", "jobs", "ledger"):
+        if getattr(arguments, name):
+            raise usage(f"--{name} needs --sim")
+    return trials(arguments, terminal)
+
+
+def trials(arguments, terminal) -> int:
+    arguments.first = 1 if arguments.first is None else arguments.first
     folder = paths.runs_dir() / f"soak-{arguments.name}"
     folder.mkdir(parents=True, exist_ok=True)
     ledger, commit = folder / "ledger.jsonl", facts.versions().get("commit", "")
