@@ -7,6 +7,7 @@
 
 #include "broker/base/bytes.h"
 #include "broker/base/types.h"
+#include "faults/sim/draw_log.h"
 
 namespace ordeal::sim {
 
@@ -23,11 +24,21 @@ class Digest {
     mix(what);
     mix(at);
     (mix(parts), ...);
+    if (log_ != nullptr) log_->note(steps_, what, value_);
   }
+  // A draw: only for the log, since what follows from it is noted anyway. The name is made only when it is wanted.
+  template <class Name>
+  void drew(const Name& name, std::uint64_t value) const {
+    if (log_ != nullptr) log_->note(steps_, name(), value);
+  }
+  void keep_log(DrawLog* log) { log_ = log; }
+  void at_step(std::uint64_t steps) { steps_ = steps; }
   std::uint64_t value() const { return value_; }
 
  private:
   std::uint64_t value_ = 0x243F6A8885A308D3ULL;
+  DrawLog* log_ = nullptr;
+  std::uint64_t steps_ = 0;
 };
 
 }  // namespace ordeal::sim

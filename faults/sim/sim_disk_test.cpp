@@ -9,7 +9,7 @@ namespace {
 
 struct Fixture {
   explicit Fixture(std::uint64_t seed = 1)
-      : random(seed), loop(random.fork("loop"), LoopOptions{}, digest), disk(loop, 1, random.fork("disk")) {}
+      : random(seed), loop(LoopOptions{}, digest), disk(loop, 1, random.fork("disk")) {}
   Digest digest;
   Random random;
   SimLoop loop;

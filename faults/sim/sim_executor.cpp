@@ -1,5 +1,6 @@
 #include "faults/sim/sim_executor.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
@@ -10,10 +11,12 @@ namespace ordeal::sim {
 
 namespace {
 constexpr WallMs kWallAtZero = 1'700'000'000'000;  // the date on which every world begins
-}
+// How far a task that becomes ready may fall behind others: a few steps, now and then many.
+constexpr std::uint64_t kNear = 2'000;
+constexpr std::uint64_t kFar = 30'000;
+}  // namespace
 
-SimLoop::SimLoop(Random random, LoopOptions options, Digest& digest)
-    : random_(random), options_(options), digest_(digest) {}
+SimLoop::SimLoop(LoopOptions options, Digest& digest) : options_(options), digest_(digest) {}
 
 SimLoop::~SimLoop() {
   ORDEAL_CHECK(schedulers_.empty(), "{} run queues outlive their loop", schedulers_.size());
@@ -54,26 +57,26 @@ void SimLoop::fire_due() {
 }
 
 bool SimLoop::run_one_ready() {
+  SimScheduler* node = nullptr;
   std::size_t total = 0;
-  for (const SimScheduler* node : schedulers_) total += node->runnable() ? node->ready_.size() : 0;
-  if (total == 0) return false;
-  std::size_t index = total == 1 ? 0 : random_.below(total);
-  auto chosen = schedulers_.begin();
-  for (;; ++chosen) {
-    if (!(*chosen)->runnable()) continue;
-    if (index < (*chosen)->ready_.size()) break;
-    index -= (*chosen)->ready_.size();
+  for (SimScheduler* candidate : schedulers_) {
+    if (!candidate->runnable()) continue;
+    total += candidate->ready_.size();
+    if (node == nullptr || candidate->ready_.front().place < node->ready_.front().place) node = candidate;
   }
-  SimScheduler* node = *chosen;
+  if (node == nullptr) return false;
+  digest_.at_step(++steps_);
   digest_.mix(node->id_ << 32 | total);
-  ++steps_;
+  const std::uint64_t draws = node->watched_ != nullptr ? node->watched_->draws() : 0;
   running_ = node;
   {
-    Job job = node->take(options_.shuffle ? index : 0);
+    Job job = node->take();
     job();
   }
   running_ = nullptr;
-  now_ += Duration(random_.between(options_.step_cost_min.count(), options_.step_cost_max.count()));
+  if (node->watched_ != nullptr && node->watched_->draws() != draws)
+    digest_.drew([&] { return fmt::format("own draws of {}", node->id_); }, node->watched_->draws());
+  now_ += Duration(node->order_.between(options_.step_cost_min.count(), options_.step_cost_max.count()));
   return true;
 }
 
@@ -94,15 +97,22 @@ void SimLoop::run_until(Instant limit) {
   now_ = std::max(now_, limit);
 }
 
-SimScheduler::SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking)
-    : loop_(loop), id_(id), random_(random), blocking_(blocking), parking_(executor()) {
+SimScheduler::SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking,
+                           std::shared_ptr<NodeClocks> clocks)
+    : loop_(loop),
+      id_(id),
+      random_(random),
+      blocking_(blocking),
+      order_(random.fork("order")),
+      clocks_(std::move(clocks)),
+      parking_(executor()) {
   loop_.schedulers_.push_back(this);
 }
 
 SimScheduler::~SimScheduler() { drop_all(); }
 
 WallMs SimScheduler::wall_ms() const {
-  const Duration since_start = loop_.now().time_since_epoch() + wall_offset_;
+  const Duration since_start = clocks_->wall.read(loop_.now()).time_since_epoch() + clocks_->wall_offset;
   return kWallAtZero + std::chrono::floor<std::chrono::milliseconds>(since_start).count();
 }
 
@@ -110,23 +120,33 @@ env::Executor SimScheduler::executor() { return SimExecutor(*this); }
 
 env::TimerId SimScheduler::call_at(Instant at, std::function<void()> fn) {
   if (doomed_) return 0;
-  const env::TimerId id = loop_.arm(at, this);
-  timers_.emplace(id, std::pair(std::max(at, loop_.now()), std::move(fn)));
+  const Instant due = std::max(clocks_->timers.when(at), loop_.now());
+  const env::TimerId id = loop_.arm(due, this);
+  timers_.emplace(id, Timer{due, at, std::move(fn)});
   return id;
 }
 
 void SimScheduler::cancel(env::TimerId id) {
   auto found = timers_.find(id);
   if (found == timers_.end()) return;
-  loop_.disarm(found->second.first, id);
+  loop_.disarm(found->second.due, id);
   auto cancelled = timers_.extract(found);  // destroyed last: its captures may cancel others
+}
+
+void SimScheduler::timers_changed() {
+  for (auto& [id, timer] : timers_) {
+    if (!loop_.armed(timer.due, id)) continue;  // on its way to run
+    loop_.disarm(timer.due, id);
+    timer.due = std::max(clocks_->timers.when(timer.local), loop_.now());
+    loop_.rearm(timer.due, id, this);
+  }
 }
 
 void SimScheduler::fire(env::TimerId id) {
   // The function stays in the table until its turn, so that cancel() works up to the last moment.
   post([this, id] {
     auto due = timers_.extract(id);
-    if (!due.empty()) due.mapped().second();
+    if (!due.empty()) due.mapped().fn();
   });
 }
 
@@ -146,6 +166,7 @@ env::Task<> SimScheduler::run_blocking(std::function<void()> fn) {
   if (blocking_.stall_in != 0 && random_.chance(1, blocking_.stall_in))
     total += Duration(random_.between(0, blocking_.stall_max.count()));
   const Duration before(random_.between(0, total.count()));
+  loop_.digest_.drew([this] { return fmt::format("blocking of {}", id_); }, static_cast<std::uint64_t>(before.count()));
   co_await sleep_for(before);
   Work work;
   work_ = &work;
@@ -193,13 +214,24 @@ void SimScheduler::settle_calls() {
 }
 
 void SimScheduler::post(Job job) {
-  ready_.push_back(std::move(job));
+  ready_.push_back({draw_place(), next_number_++, std::move(job)});
+  std::push_heap(ready_.begin(), ready_.end(), std::greater<>());
   if (doomed_ && !dropping_ && loop_.running() != this) drop_all();
 }
 
-Job SimScheduler::take(std::size_t index) {
-  Job job = std::move(ready_[index]);
-  ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(index));
+Instant SimScheduler::draw_place() {
+  if (!loop_.options_.shuffle) return last_place_ = std::max(last_place_, loop_.now());
+  const std::uint64_t draw = order_.next();
+  loop_.last_draw_ = draw;
+  loop_.digest_.drew([this] { return fmt::format("order of {}", id_); }, draw);
+  const std::uint64_t span = draw % 8 == 0 ? kFar : kNear;
+  return loop_.now() + Duration(static_cast<std::int64_t>((draw >> 32) * span >> 32));
+}
+
+Job SimScheduler::take() {
+  std::pop_heap(ready_.begin(), ready_.end(), std::greater<>());
+  Job job = std::move(ready_.back().job);
+  ready_.pop_back();
   return job;
 }
 
@@ -211,10 +243,10 @@ void SimScheduler::drop_all() {
   std::erase(loop_.schedulers_, this);
   // Destroying a handler or a frame may post clean-up, release tokens or cancel timers: go on until all is quiet.
   while (!empty()) {
-    while (!ready_.empty()) Job dropped = take(0);
+    while (!ready_.empty()) Job dropped = take();
     while (!timers_.empty()) {
       auto dropped = timers_.extract(timers_.begin());
-      loop_.disarm(dropped.mapped().first, dropped.key());
+      loop_.disarm(dropped.mapped().due, dropped.key());
     }
     parking_.drop_all();
   }

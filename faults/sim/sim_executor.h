@@ -1,8 +1,9 @@
 // The seeded run loop of a simulated world: virtual time, timers, and one ready queue per node.
 //
-// Each step draws one ready task among all nodes that may run, runs it to its next suspension, and lets a little
-// virtual time pass, so that neither the order between nodes nor the order within a node can be relied on. When
-// nothing is ready, time jumps to the next timer. Everything happens in the one calling thread.
+// Each step runs one ready task of a node that may run to its next suspension and lets a little virtual time pass. A
+// task that becomes ready draws its place among the others near it, mostly within a microsecond or two, so that neither
+// the order between nodes nor the order within a node can be relied on. Every node draws for itself: taking one away
+// does not shift the others. When nothing is ready, time jumps to the next timer. Everything happens in one thread.
 //
 // Devices make their callers wait: inside run_blocking() the task stays there, else the whole run queue stands still
 // after the current step, as it would behind a blocked thread.
@@ -24,6 +25,7 @@
 #include "broker/env/parking.h"
 #include "broker/env/scheduler.h"
 #include "faults/sim/digest.h"
+#include "faults/sim/sim_clock.h"
 
 namespace ordeal::sim {
 
@@ -57,12 +59,12 @@ struct Stall {
 
 class SimLoop final : public boost::asio::execution_context {
  public:
-  SimLoop(Random random, LoopOptions options, Digest& digest);
+  SimLoop(LoopOptions options, Digest& digest);
   ~SimLoop();
 
   Instant now() const { return now_; }
   std::uint64_t steps() const { return steps_; }
-  const Random& random() const { return random_; }
+  std::uint64_t last_draw() const { return last_draw_; }  // of the order of tasks
   Digest& digest() { return digest_; }
 
   // World events: run by the loop itself, between steps, on no node; they may kill and start nodes.
@@ -80,13 +82,15 @@ class SimLoop final : public boost::asio::execution_context {
 
   env::TimerId arm(Instant at, SimScheduler* owner);
   void disarm(Instant at, env::TimerId id) { due_.erase(DueKey{at, id}); }
+  bool armed(Instant at, env::TimerId id) const { return due_.contains(DueKey{at, id}); }
+  void rearm(Instant at, env::TimerId id, SimScheduler* owner) { due_.emplace(DueKey{at, id}, owner); }
   void fire_due();
   bool run_one_ready();
 
-  Random random_;
   LoopOptions options_;
   Digest& digest_;
   Instant now_{};
+  std::uint64_t last_draw_ = 0;
   std::uint64_t steps_ = 0;
   env::TimerId next_timer_ = 1;
   std::map<DueKey, SimScheduler*> due_;  // null: a world event
@@ -99,10 +103,11 @@ class SimLoop final : public boost::asio::execution_context {
 // The run queue of one incarnation of one node. Lives as long as its world: executors inside frames refer to it.
 class SimScheduler final : public env::Scheduler {
  public:
-  SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking);
+  SimScheduler(SimLoop& loop, std::uint64_t id, Random random, BlockingProfile blocking,
+               std::shared_ptr<NodeClocks> clocks = std::make_shared<NodeClocks>());
   ~SimScheduler() override;
 
-  Instant now() const override { return loop_.now(); }
+  Instant now() const override { return clocks_->timers.read(loop_.now()); }
   WallMs wall_ms() const override;
   env::Executor executor() override;
   env::ParkingLot& parking() override { return parking_; }
@@ -126,8 +131,9 @@ class SimScheduler final : public env::Scheduler {
   bool doomed() const { return doomed_; }
   bool paused() const { return paused_; }
   bool empty() const { return ready_.empty() && timers_.empty() && parking_.parked() == 0; }
-  void set_wall_offset(Duration offset) { wall_offset_ = offset; }
-  Duration wall_offset() const { return wall_offset_; }
+  NodeClocks& clocks() { return *clocks_; }
+  void timers_changed();                                         // the rate of clocks().timers did
+  void watch_draws(const Random* random) { watched_ = random; }  // of the node's own code, for the log of draws
   SimLoop& loop() { return loop_; }
 
  private:
@@ -138,17 +144,35 @@ class SimScheduler final : public env::Scheduler {
     std::function<void()> effect;
   };
   bool runnable() const { return !paused_ && !doomed_ && stuck_ == 0 && !ready_.empty(); }
-  Job take(std::size_t index);
+  struct Ready {
+    Instant place{};
+    std::uint64_t number = 0;
+    Job job;
+    bool operator>(const Ready& other) const {
+      return place != other.place ? place > other.place : number > other.number;
+    }
+  };
+  struct Timer {
+    Instant due{};    // true time
+    Instant local{};  // by the node's clock
+    std::function<void()> fn;
+  };
+  Instant draw_place();
+  Job take();  // the first in order
   void fire(env::TimerId id);
 
   SimLoop& loop_;
   std::uint64_t id_;
   Random random_;
   BlockingProfile blocking_;
-  std::vector<Job> ready_;
-  std::map<env::TimerId, std::pair<Instant, std::function<void()>>> timers_;  // also those on their way to run
+  Random order_;
+  std::shared_ptr<NodeClocks> clocks_;
+  const Random* watched_ = nullptr;
+  std::vector<Ready> ready_;  // a heap, the first in order at the front
+  Instant last_place_{};
+  std::uint64_t next_number_ = 0;
+  std::map<env::TimerId, Timer> timers_;  // also those on their way to run
   env::ParkingLot parking_;
-  Duration wall_offset_{};
   Work* work_ = nullptr;  // while a function given to run_blocking runs
   int stuck_ = 0;         // calls made straight from the run queue that have not returned
   bool paused_ = false;

@@ -10,7 +10,7 @@ namespace ordeal::sim {
 namespace {
 
 struct Fixture {
-  explicit Fixture(std::uint64_t seed = 1) : random(seed), loop(random.fork("loop"), LoopOptions{}, digest) {
+  explicit Fixture(std::uint64_t seed = 1) : random(seed), loop(LoopOptions{}, digest) {
     for (std::uint64_t id = 1; id <= 3; ++id)
       nodes.push_back(std::make_unique<SimScheduler>(loop, id, random.fork(std::to_string(id)), BlockingProfile{}));
   }
@@ -190,7 +190,7 @@ TEST_CASE("a gate's sleepers and a oneshot's waiter work on the simulated queue"
 
 TEST_CASE("each node has its own wall clock") {
   Fixture world;
-  world.nodes[0]->set_wall_offset(90s);
+  world.nodes[0]->clocks().wall_offset = 90s;
   CHECK(world.nodes[0]->wall_ms() - world.nodes[1]->wall_ms() == 90'000);
 }
 

@@ -1,5 +1,7 @@
 #include "faults/sim/sim_network.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "broker/base/check.h"
@@ -127,6 +129,11 @@ Instant SimNetwork::draw_arrival(Connection& connection, int side, Duration extr
     if (slowed != slowed_.end())
       latency += slowed->second.first + Duration(from.random.between(0, slowed->second.second.count()));
   }
+  loop_.digest().drew(
+      [&] {
+        return fmt::format("latency {} to {}", from.local.to_string(), connection.side[1 - side].local.to_string());
+      },
+      static_cast<std::uint64_t>(latency.count()));
   return std::max(loop_.now() + latency + extra, from.last_arrival);
 }
 

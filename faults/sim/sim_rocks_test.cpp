@@ -10,7 +10,7 @@ namespace {
 
 struct Fixture {
   explicit Fixture(std::uint64_t seed = 1)
-      : random(seed), loop(random.fork("loop"), LoopOptions{}, digest), disk(loop, 1, random.fork("disk")) {}
+      : random(seed), loop(LoopOptions{}, digest), disk(loop, 1, random.fork("disk")) {}
 
   // A store on a new handle, as a new process would open it.
   std::unique_ptr<kv::KvStore> open() {

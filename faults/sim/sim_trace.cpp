@@ -57,7 +57,7 @@ void TraceLog::add(TraceEvent event) {
 
 void NodeTrace::emit(Severity severity, std::string_view kind, std::initializer_list<TraceField> fields) {
   if (muted_) return;
-  TraceEvent event{scheduler_.now(), scheduler_.wall_ms(), node_, severity, std::string(kind), {}};
+  TraceEvent event{scheduler_.loop().now(), scheduler_.wall_ms(), node_, severity, std::string(kind), {}};
   event.fields.reserve(fields.size());
   for (const TraceField& field : fields) {
     if (const auto* number = std::get_if<std::int64_t>(&field.value))

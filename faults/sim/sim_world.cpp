@@ -7,15 +7,26 @@
 namespace ordeal::sim {
 
 struct World::Incarnation {
-  Incarnation(World& world, NodeId id, std::string on_host, SimDisk& disk, std::uint64_t number)
+  Incarnation(World& world, NodeId id, std::string on_host, SimDisk& disk, std::uint64_t number,
+              std::shared_ptr<NodeClocks> clocks)
       : scheduler(world.loop_, ++world.incarnations_,
-                  world.random_.fork(fmt::format("blocking/{}/{}/{}", id, on_host, number)), world.options_.blocking),
+                  world.random_.fork(fmt::format("blocking/{}/{}/{}", id, on_host, number)), world.options_.blocking,
+                  std::move(clocks)),
         network(world.network_, scheduler, on_host),
         handle(disk, &scheduler),
         random(world.random_.fork(fmt::format("node/{}/{}/{}", id, on_host, number))),
         trace(world.trace_, scheduler, id),
+        buggify(world.sites_, world.random_.fork(fmt::format("buggify/{}/{}", id, number))),
         host(on_host),
-        context{id, std::move(on_host), number, env::Env{scheduler, network, handle, random, trace}, {}, {}} {}
+        context{
+            id,
+            std::move(on_host),
+            number,
+            env::Env{scheduler, network, handle, random, trace, world.options_.buggify && id > 0 ? &buggify : nullptr},
+            {},
+            {}} {
+    scheduler.watch_draws(&random);
+  }
 
   void silence() {
     trace.mute();
@@ -33,6 +44,7 @@ struct World::Incarnation {
   DiskHandle handle;
   Random random;
   NodeTrace trace;
+  NodeBuggify buggify;
   std::string host;
   NodeContext context;
   std::shared_ptr<void> process;
@@ -46,16 +58,18 @@ struct World::Node {
   std::unique_ptr<Incarnation> alive;
   std::uint64_t incarnation = 0;
   bool powered = true;
-  Duration wall_offset{};
+  std::shared_ptr<NodeClocks> clocks = std::make_shared<NodeClocks>();
   std::optional<std::string> last_fatal;
 };
 
 World::World(WorldOptions options)
     : options_(options),
       random_(options.seed),
-      loop_(random_.fork("loop"), options.loop, digest_),
+      sites_(random_.fork("buggify sites")),
+      loop_(options.loop, digest_),
       network_(loop_, random_.fork("network"), options.network),
       trace_(loop_) {
+  if (options.log_draws) digest_.keep_log(&draw_log_);
   digest_.mix(options.seed);
   loop_.after_step([this] { bury(); });
 }
@@ -97,9 +111,9 @@ void World::start(NodeId id) {
   starting.last_fatal.reset();
   ++starting.incarnation;
   digest_.note("start", loop_.now(), static_cast<std::uint64_t>(id), starting.incarnation);
-  starting.alive = std::make_unique<Incarnation>(*this, id, starting.host, *starting.disk, starting.incarnation);
+  starting.alive =
+      std::make_unique<Incarnation>(*this, id, starting.host, *starting.disk, starting.incarnation, starting.clocks);
   Incarnation* born = starting.alive.get();
-  born->scheduler.set_wall_offset(starting.wall_offset);
   const auto still_alive = [this, id, born] { return node(id).alive.get() == born; };
   born->context.fatal = [this, id, still_alive](const std::string& why) {
     if (!still_alive()) return;
@@ -185,18 +199,32 @@ env::Env& World::env(NodeId id) {
   return node(id).alive->context.env;
 }
 
-void World::set_wall_offset(NodeId id, Duration offset) {
-  node(id).wall_offset = offset;
-  if (node(id).alive) node(id).alive->scheduler.set_wall_offset(offset);
+void World::wipe(NodeId id) {
+  ORDEAL_CHECK(node(id).alive == nullptr, "node {} is running", id);
+  digest_.note("wipe", loop_.now(), static_cast<std::uint64_t>(id));
+  node(id).disk->wipe();
 }
+
+void World::set_wall_offset(NodeId id, Duration offset) { node(id).clocks->wall_offset = offset; }
+Duration World::wall_offset(NodeId id) const { return node(id).clocks->wall_offset; }
+
+void World::set_clock_drift(NodeId id, std::int64_t ppm, bool timers) {
+  Node& drifting = node(id);
+  digest_.note("drift", loop_.now(), static_cast<std::uint64_t>(id), static_cast<std::uint64_t>(ppm));
+  drifting.clocks->wall.set_rate(loop_.now(), ppm);
+  drifting.clocks->timers.set_rate(loop_.now(), timers ? ppm : 0);
+  if (drifting.alive) drifting.alive->scheduler.timers_changed();
+}
+
+std::int64_t World::clock_drift(NodeId id) const { return node(id).clocks->wall.rate(); }
 
 env::Env& World::add_client(const std::string& host) {
   network_.add_host(host);
   const auto number = clients_.size() + 1;
   client_disks_.push_back(std::make_unique<SimDisk>(loop_, std::uint64_t{1} << 32 | number,
                                                     random_.fork(fmt::format("client disk/{}", number))));
-  clients_.push_back(
-      std::make_unique<Incarnation>(*this, -static_cast<NodeId>(number), host, *client_disks_.back(), number));
+  clients_.push_back(std::make_unique<Incarnation>(*this, -static_cast<NodeId>(number), host, *client_disks_.back(),
+                                                   number, std::make_shared<NodeClocks>()));
   return clients_.back()->context.env;
 }
 
@@ -243,11 +271,6 @@ std::uint64_t World::digest() const {
   whole.mix(loop_.steps());
   whole.mix(last_draw());
   return whole.value();
-}
-
-std::uint64_t World::last_draw() const {
-  Random copy = loop_.random();
-  return copy.next();
 }
 
 }  // namespace ordeal::sim

@@ -26,6 +26,8 @@
 
 #include "broker/env/env.h"
 #include "faults/sim/digest.h"
+#include "faults/sim/draw_log.h"
+#include "faults/sim/sim_buggify.h"
 #include "faults/sim/sim_disk.h"
 #include "faults/sim/sim_executor.h"
 #include "faults/sim/sim_network.h"
@@ -38,6 +40,8 @@ struct WorldOptions {
   LoopOptions loop;
   BlockingProfile blocking;
   NetworkProfile network;
+  bool buggify = false;    // sim_buggify.h
+  bool log_draws = false;  // draw_log.h
 };
 
 // What a program gets. Lives as long as the world; `env` is the incarnation's.
@@ -78,9 +82,15 @@ class World {
     return *static_cast<T*>(process_of(id));
   }
   bool started(NodeId id) const;  // whether process() exists: running, and the first step taken
-  env::Env& env(NodeId id);  // of the running incarnation: to spawn a task inside the node
+  env::Env& env(NodeId id);       // of the running incarnation: to spawn a task inside the node
   SimDisk& disk(NodeId id);
-  void set_wall_offset(NodeId id, Duration offset);  // also of later incarnations
+  void wipe(NodeId id);  // a new, empty disk; the node must be down
+  // Clocks belong to the machine: later incarnations have them too. Drift is in millionths; with `timers` the node's
+  // timeouts run at that rate as well, else the wall clock alone.
+  void set_wall_offset(NodeId id, Duration offset);
+  Duration wall_offset(NodeId id) const;
+  void set_clock_drift(NodeId id, std::int64_t ppm, bool timers = false);
+  std::int64_t clock_drift(NodeId id) const;
 
   // Clients: hosts whose tasks are never killed by themselves. Several clients may share one host.
   env::Env& add_client(const std::string& host);
@@ -108,8 +118,10 @@ class World {
   SimLoop& loop() { return loop_; }
   Random& random() { return random_; }  // for what the test or the plan draws
   std::uint64_t seed() const { return options_.seed; }
-  std::uint64_t digest() const;     // over every step, delivery, file call and trace event so far, and the draws made
-  std::uint64_t last_draw() const;  // the next value the loop's generator would give: equal only after equal runs
+  std::uint64_t digest() const;  // over every step, delivery, file call and trace event so far, and the draws made
+  std::uint64_t last_draw() const { return loop_.last_draw(); }  // of the order of tasks: equal only after equal runs
+  const DrawLog& draws() const { return draw_log_; }             // empty without WorldOptions::log_draws
+  const BuggifySites& buggified() const { return sites_; }
 
  private:
   struct Incarnation;
@@ -122,8 +134,10 @@ class World {
   void bury();                                         // the second half, for all that are doomed
 
   WorldOptions options_;
+  DrawLog draw_log_;
   Digest digest_;
   Random random_;
+  BuggifySites sites_;
   SimLoop loop_;
   SimNetwork network_;
   TraceLog trace_;
