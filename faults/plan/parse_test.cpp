@@ -104,6 +104,15 @@ TEST_CASE("every built-in plan parses, draws, and survives print and parse") {
   }
 }
 
+TEST_CASE("fractions in what is passed on stay numbers, and survive print and parse") {
+  const auto plan = parse_plan("workload: {a: 60.0, b: 0.0000001, c: 1e9, d: 10.77.0.11, e: \"1.5\"}", "fractions");
+  REQUIRE(plan.has_value());
+  CHECK(plan->workload == nlohmann::json({{"a", 60.0}, {"b", 1e-7}, {"c", "1e9"}, {"d", "10.77.0.11"}, {"e", "1.5"}}));
+  const auto again = parse_plan(to_json(*plan).dump(), "printed");
+  REQUIRE(again.has_value());
+  CHECK(again->workload == plan->workload);
+}
+
 TEST_CASE("a plan that needs more than a world can do is refused by name") {
   const auto plan = parse_plan("name: p\nsteps: [{do: node.power_cut, on: n1}, {do: proc.kill, on: n1}]", "p");
   REQUIRE(plan.has_value());

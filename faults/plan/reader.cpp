@@ -1,7 +1,9 @@
 #include "faults/plan/reader.h"
 
 #include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "faults/plan/plan.h"
@@ -112,6 +114,13 @@ nlohmann::json Reader::convert(const YAML::Node& node, const std::string& field,
   if (node.Tag() == "!") return scalar;  // it was quoted
   if (scalar == "true" || scalar == "false") return scalar == "true";
   if (const auto number = parse_int<std::int64_t>(scalar)) return *number;
+  // A fraction as JSON writes it: "60.0", "1e-07"; neither "nan" nor "1e9", which people mean as texts.
+  if (scalar.find('.') == std::string::npos && scalar.find("e-") == std::string::npos &&
+      scalar.find("e+") == std::string::npos)
+    return scalar;
+  double fraction = 0;
+  const auto [end, error] = std::from_chars(scalar.data(), scalar.data() + scalar.size(), fraction);
+  if (error == std::errc() && end == scalar.data() + scalar.size()) return fraction;
   return scalar;
 }
 
