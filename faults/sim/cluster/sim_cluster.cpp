@@ -141,6 +141,7 @@ void SimCluster::start(NodeId node) {
   world_.start(node);
   note_heal("proc.kill", node);
   note_heal("node.power_cut", node);
+  note_heal("node.crash", node);
 }
 
 void SimCluster::kill(NodeId node) {
@@ -215,6 +216,7 @@ void SimCluster::rejoin(NodeId node, std::uint16_t port) {
 void SimCluster::heal_all() {
   world_.heal_all();
   for (std::size_t open = faults_.size(); open > 0; --open) note_heal("net.", kNoNode);
+  for (const NodeId id : world_.nodes()) disk_heal(id);
 }
 
 Status SimCluster::flip_bit(NodeId node, const std::string& path, std::uint64_t offset, unsigned bit) {

@@ -80,6 +80,18 @@ class SimCluster {
   void rejoin(NodeId node, std::uint16_t port = 0);                                          // the opposite
   void heal_all();
   Status flip_bit(NodeId node, const std::string& path, std::uint64_t offset, unsigned bit);
+  void heal_one_way(const std::string& from, const std::string& to, std::uint16_t port = 0);
+  void message_fault(MessageFault fault);  // ends by its count, by release_messages() or with heal_all()
+  void release_messages(const std::string& name);
+  // The node dies inside its `calls`-th changing file call from now, of those whose path contains `path_part`.
+  void crash_in_call(NodeId node, std::uint64_t calls, CrashKind kind, const std::string& path_part);
+  void disk_fault(NodeId node, DiskFault fault);
+  void fill_disk(NodeId node);    // no byte more fits
+  void disk_heal(NodeId node);    // ends what the two above began
+  Status wipe_disk(NodeId node);  // refused while it runs
+  void set_clock(NodeId node, Duration offset);
+  // A request to the active controller from a node that serves; an error when no answer came within `bound`.
+  Result<meta::ControllerResponse> ask_controller(meta::ControllerRequest request, Duration bound);
 
   // Sight.
   bool serving(NodeId node);
@@ -90,6 +102,7 @@ class SimCluster {
   NodeId controller();
   std::vector<NodeId> followers(const TopicPartition& at);  // the replicas that do not lead, by id
   std::vector<NodeId> replicas(const TopicPartition& at);   // in order of preference
+  meta::ImagePtr newest_image();                            // of the nodes that serve; null when none does
   std::optional<replica::PartitionStatus> status(NodeId node, const TopicPartition& at);
   std::string partition_dir(const TopicPartition& at) const;
   // Every node serves, and every partition has a leader that knows a full ISR. Empty: so it is; else what is missing.
@@ -109,7 +122,6 @@ class SimCluster {
  private:
   class Process;
 
-  meta::ImagePtr newest_image();
   const meta::PartitionImage* partition(const TopicPartition& at);
   std::string note_begin(std::string kind, std::vector<NodeId> nodes, std::string evidence);
   void note_heal(const std::string& kind, NodeId node);
