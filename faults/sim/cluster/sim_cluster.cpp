@@ -78,7 +78,8 @@ class SimCluster::Process {
 
 SimCluster::SimCluster(ClusterOptions options)
     : options_(std::move(options)),
-      world_(WorldOptions{options_.seed, options_.loop, options_.blocking, options_.network}),
+      world_(WorldOptions{options_.seed, options_.loop, options_.blocking, options_.network, options_.buggify,
+                          options_.log_draws}),
       invariants_(world_, kLogDir) {
   for (const mutation::Bug bug : options_.mutations) switches_.turn_on(bug);
   for (NodeId id = 1; id <= options_.nodes; ++id) {

@@ -35,6 +35,8 @@ struct ClusterOptions {
   LoopOptions loop;
   BlockingProfile blocking;
   NetworkProfile network;
+  bool buggify = false;    // rare but legal behaviour is asked for
+  bool log_draws = false;  // draw_log.h
 };
 
 // A listening port names the traffic it carries.
