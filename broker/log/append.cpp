@@ -224,8 +224,10 @@ PartitionLog::AppendResult PartitionLog::write_accepted(std::vector<Accepted>& b
     facts.base = base;
     facts.last = base + batch.last_offset_delta();
     facts.epoch = epoch;
-    auto rolled = roll_if_needed(static_cast<std::int64_t>(batch.size()), facts.last, facts.max_timestamp, wall);
-    if (!rolled) return std::unexpected(storage_error(rolled.error()));
+    if (must_roll(facts, wall)) {
+      auto rolled = roll(log_end_, wall);
+      if (!rolled) return std::unexpected(storage_error(rolled.error()));
+    }
 
     std::array<std::uint8_t, kPrefix> prefix;
     store_be<std::int64_t>(prefix.data(), base);
@@ -279,15 +281,12 @@ Result<PartitionLog::FollowerAppend> PartitionLog::append_as_follower(ByteView b
     if (!bad) break;
     BatchFacts facts = facts_of(*batch);
     facts.size += static_cast<std::uint32_t>(run_bytes);
-    const bool fits = active().fits(facts, config_.segment_bytes, config_.segment_index_bytes);
-    const bool aged = !active().empty() && active().age_ms(facts.max_timestamp, wall) > config_.segment_ms;
-    if (!fits || aged) {
+    if (must_roll(facts, wall)) {
       ORDEAL_TRY(write_run(bytes.subspan(run_begin, run_bytes), run, wall));
       run.clear();
       run_begin += run_bytes;
       run_bytes = 0;
-      ORDEAL_TRY(
-          roll_if_needed(static_cast<std::int64_t>(batch->size()), batch->last_offset(), facts.max_timestamp, wall));
+      ORDEAL_TRY(roll(log_end_, wall));
     }
     run.push_back(*batch);
     run_bytes += batch->size();

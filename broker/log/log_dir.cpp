@@ -94,13 +94,19 @@ Status create_durably(env::Disk& disk, const std::string& path) {
 }
 
 LogDirectory::LogDirectory(env::Disk& disk, std::string path, LogDirIdentity identity,
-                           const mutation::Switches& switches, TraceSink& trace)
-    : disk_(disk), path_(std::move(path)), identity_(std::move(identity)), switches_(switches), trace_(trace) {}
+                           const mutation::Switches& switches, TraceSink& trace, env::Buggify* buggify)
+    : disk_(disk),
+      path_(std::move(path)),
+      identity_(std::move(identity)),
+      switches_(switches),
+      trace_(trace),
+      buggify_(buggify) {}
 
 Result<std::unique_ptr<LogDirectory>> LogDirectory::open(env::Disk& disk, std::string path, LogDirIdentity identity,
-                                                         const mutation::Switches& switches, TraceSink& trace) {
+                                                         const mutation::Switches& switches, TraceSink& trace,
+                                                         env::Buggify* buggify) {
   std::unique_ptr<LogDirectory> directory(
-      new LogDirectory(disk, std::move(path), std::move(identity), switches, trace));
+      new LogDirectory(disk, std::move(path), std::move(identity), switches, trace, buggify));
   ORDEAL_TRY(create_durably(disk, directory->path_));
   ORDEAL_TRY(directory->load_identity());
   // Before anything is loaded: a crash while loading must find no marker (KAFKA-10471).
@@ -238,7 +244,7 @@ Result<PartitionLog*> LogDirectory::open_log(const TopicPartition& partition, co
   hints.clean_shutdown = clean_ || !existed;
   if (const auto at = recovery_points_.find(partition); at != recovery_points_.end()) hints.recovery_point = at->second;
   if (const auto at = log_starts_.find(partition); at != log_starts_.end()) hints.log_start = at->second;
-  auto log = PartitionLog::open(disk_, dir, partition, std::move(config), hints, switches_, trace_, now);
+  auto log = PartitionLog::open(disk_, dir, partition, std::move(config), hints, switches_, trace_, now, buggify_);
   if (!log) return fail(log.error());
   PartitionLog* opened = logs_.emplace(partition, std::move(*log)).first->second.get();
   ORDEAL_TRY(drop_left_marker());

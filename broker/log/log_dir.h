@@ -61,7 +61,8 @@ class LogDirectory {
   // DELETES the clean-shutdown marker before anything else is loaded, reads the checkpoints, sweeps -delete
   // directories, and lists the partitions found. No log is opened yet.
   static Result<std::unique_ptr<LogDirectory>> open(env::Disk& disk, std::string path, LogDirIdentity identity,
-                                                    const mutation::Switches& switches, TraceSink& trace);
+                                                    const mutation::Switches& switches, TraceSink& trace,
+                                                    env::Buggify* buggify = nullptr);
 
   const std::string& path() const { return path_; }
   const Uuid& directory_id() const { return identity_.directory_id; }
@@ -96,7 +97,7 @@ class LogDirectory {
 
  private:
   LogDirectory(env::Disk& disk, std::string path, LogDirIdentity identity, const mutation::Switches& switches,
-               TraceSink& trace);
+               TraceSink& trace, env::Buggify* buggify);
   Status load_identity();
   Status take_clean_marker();
   Status drop_left_marker();
@@ -109,6 +110,7 @@ class LogDirectory {
   LogDirIdentity identity_;
   const mutation::Switches& switches_;
   TraceSink& trace_;
+  env::Buggify* const buggify_;
   bool clean_ = false;
   bool marker_left_ = false;  // only by the bug that leaves it
   BrokerEpoch previous_broker_epoch_ = -1;

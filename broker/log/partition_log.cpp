@@ -14,13 +14,14 @@
 namespace ordeal::log {
 
 PartitionLog::PartitionLog(env::Disk& disk, std::string dir, TopicPartition partition, LogConfig config,
-                           const mutation::Switches& switches, TraceSink& trace)
+                           const mutation::Switches& switches, TraceSink& trace, env::Buggify* buggify)
     : disk_(disk),
       dir_(std::move(dir)),
       partition_(std::move(partition)),
       config_(std::move(config)),
       switches_(switches),
-      trace_(trace) {}
+      trace_(trace),
+      buggify_(buggify) {}
 
 PartitionLog::~PartitionLog() = default;
 
@@ -56,12 +57,11 @@ std::int64_t PartitionLog::size_bytes() const {
   return total;
 }
 
-Status PartitionLog::roll_if_needed(std::int64_t bytes, Offset last, WallMs max_timestamp, WallMs now) {
-  const BatchFacts next{log_end_, last, static_cast<std::uint32_t>(bytes), max_timestamp};
-  const bool fits = active().fits(next, config_.segment_bytes, config_.segment_index_bytes);
-  const bool aged = !active().empty() && active().age_ms(max_timestamp, now) > config_.segment_ms;
-  if (fits && !aged) return {};
-  return roll(log_end_, now);
+bool PartitionLog::must_roll(const BatchFacts& next, WallMs now) const {
+  const Segment& last = *segments_.rbegin()->second;
+  if (!last.fits(next, config_.segment_bytes, config_.segment_index_bytes)) return true;
+  if (last.empty()) return false;
+  return last.age_ms(next.max_timestamp, now) > config_.segment_ms || rare("log.roll_early");
 }
 
 Status PartitionLog::roll(Offset base, WallMs now) {
@@ -228,7 +228,7 @@ Result<ReadPlan> PartitionLog::plan_read(Offset from, std::size_t max_bytes, Off
   plan.name_ = segment->second->name();
   plan.position_ = segment->second->position_before(from);
   plan.end_position_ = segment->second->size();
-  plan.bytes_max_ = max_bytes;
+  plan.bytes_max_ = at_least_one && rare("log.read_one_batch") ? 1 : max_bytes;
   plan.slack_ = static_cast<std::size_t>(config_.index_interval_bytes) * 2;
   plan.at_least_one_ = at_least_one;
   return plan;

@@ -33,6 +33,7 @@
 #include "broker/base/result.h"
 #include "broker/base/trace.h"
 #include "broker/base/types.h"
+#include "broker/env/buggify.h"
 #include "broker/env/disk.h"
 #include "broker/log/epoch_history.h"
 #include "broker/log/log_config.h"
@@ -44,6 +45,7 @@
 namespace ordeal::log {
 
 class Segment;
+struct BatchFacts;
 
 // What the log directory knows about a partition before its files are opened.
 struct OpenHints {
@@ -154,7 +156,8 @@ class PartitionLog {
   // and `trace` outlive the log. Errors: Errc::io, Errc::corrupt when the files are none of ours.
   static Result<std::unique_ptr<PartitionLog>> open(env::Disk& disk, std::string dir, TopicPartition partition,
                                                     LogConfig config, OpenHints hints,
-                                                    const mutation::Switches& switches, TraceSink& trace, WallMs now);
+                                                    const mutation::Switches& switches, TraceSink& trace, WallMs now,
+                                                    env::Buggify* buggify = nullptr);
   ~PartitionLog();  // closes nothing cleanly: as a crash would leave it, minus what the kernel still writes
 
   // --- Append -------------------------------------------------------------------------------------------------------
@@ -239,7 +242,7 @@ class PartitionLog {
   using Replay = std::function<void(const wire::BatchView&)>;
 
   PartitionLog(env::Disk& disk, std::string dir, TopicPartition partition, LogConfig config,
-               const mutation::Switches& switches, TraceSink& trace);
+               const mutation::Switches& switches, TraceSink& trace, env::Buggify* buggify);
 
   // append.cpp
   std::expected<std::vector<Accepted>, AppendError> accept(ByteView batches, WallMs wall, AppendOrigin origin) const;
@@ -254,7 +257,8 @@ class PartitionLog {
   void trace_past_target(const Segment& segment, Offset target, Offset found) const;
   // Where in the segment to start scanning for `offset`. Never past it: an index that leads there is not believed.
   Result<std::uint64_t> start_in(const Segment& segment, Offset offset) const;
-  Status roll_if_needed(std::int64_t bytes, Offset last, WallMs max_timestamp, WallMs now);
+  bool rare(std::string_view site) const { return buggify_ != nullptr && buggify_->fires(site); }
+  bool must_roll(const BatchFacts& next, WallMs now) const;
   Status roll(Offset base, WallMs now);
   void set_flushed_end(Offset offset) {
     flushed_end_ = offset;
@@ -284,6 +288,7 @@ class PartitionLog {
   LogConfig config_;
   const mutation::Switches& switches_;
   TraceSink& trace_;
+  env::Buggify* const buggify_;  // null: nothing rare is asked for
 
   std::map<Offset, std::unique_ptr<Segment>> segments_;  // by base offset; never empty once open
   EpochHistory epochs_;

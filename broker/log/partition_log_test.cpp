@@ -330,6 +330,37 @@ TEST_CASE("offsets are found by timestamp, down to the record") {
   CHECK_FALSE(empty.log->max_timestamp(0)->has_value());
 }
 
+TEST_CASE("rare behaviour that a world may ask for loses nothing: early rolls, one batch at a time") {
+  struct Always final : env::Buggify {
+    bool fires(std::string_view site) override { return ++asked[std::string(site)] > 0; }
+    std::map<std::string, int> asked;
+  };
+  Always always;
+  TestLog t;
+  t.log.reset();
+  auto opened =
+      PartitionLog::open(*t.disk, TestLog::kDir, {"orders", 0}, {}, {}, t.switches, t.trace, kTestNow, &always);
+  REQUIRE(opened);
+  t.log = std::move(*opened);
+  for (int i = 0; i < 6; ++i) t.append({.records = 2});
+  CHECK(t.log->segment_count() == 6);
+  const auto whole = t.log->read(0, 1 << 20, 12);
+  REQUIRE(whole);
+  TestLog follower;
+  follower.log.reset();
+  opened =
+      PartitionLog::open(*follower.disk, TestLog::kDir, {"orders", 0}, {}, {}, t.switches, t.trace, kTestNow, &always);
+  REQUIRE(opened);
+  follower.log = std::move(*opened);
+  while (follower.log->log_end() < 12) {
+    const auto part = t.log->read(follower.log->log_end(), 1 << 20, 12);
+    REQUIRE(part);
+    CHECK(follower.log->append_as_follower(part->view, kTestNow)->log_end % 2 == 0);
+  }
+  CHECK(follower.values(0) == t.values(0));
+  CHECK(always.asked.size() == 2);
+}
+
 TEST_CASE("a read planned before a truncation is known to be stale") {
   TestLog t;
   t.append({.records = 2});

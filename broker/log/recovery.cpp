@@ -59,9 +59,9 @@ class PartitionLog::Recovery {
 Result<std::unique_ptr<PartitionLog>> PartitionLog::open(env::Disk& disk, std::string dir, TopicPartition partition,
                                                          LogConfig config, OpenHints hints,
                                                          const mutation::Switches& switches, TraceSink& trace,
-                                                         WallMs now) {
+                                                         WallMs now, env::Buggify* buggify) {
   std::unique_ptr<PartitionLog> log(
-      new PartitionLog(disk, std::move(dir), std::move(partition), std::move(config), switches, trace));
+      new PartitionLog(disk, std::move(dir), std::move(partition), std::move(config), switches, trace, buggify));
   Recovery recovery(*log, hints, now);
   if (auto done = recovery.run(); !done) return fail(done.error().at(log->partition_.to_string()));
   return log;

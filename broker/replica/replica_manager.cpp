@@ -52,8 +52,8 @@ env::Task<Status> ReplicaManager::open() {
     log::LogDirIdentity identity;
     identity.cluster_id = impl.options.cluster_id;
     identity.node_id = impl.options.node_id;
-    Opened opened =
-        log::LogDirectory::open(impl.env.disk, impl.options.log_dir, identity, impl.switches, impl.env.trace);
+    Opened opened = log::LogDirectory::open(impl.env.disk, impl.options.log_dir, identity, impl.switches,
+                                            impl.env.trace, impl.env.buggify);
     if (!opened) return opened;
     for (const auto& found : (*opened)->found()) {
       const auto log = (*opened)->open_log(found.partition, found.topic_id, impl.options.log, now);
