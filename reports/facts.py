@@ -30,6 +30,8 @@ def _trial(run: Run) -> list[tuple[str, str]]:
             ("seed", words_of(trial.get("seed"))), ("plan", words_of(trial.get("plan"))),
             ("promises", words_of(run.verdict.get("promise_set"))),
             ("mutations", words_of(trial.get("mutations") or "none"))]
+    if trial.get("world") == "sim":
+        rows += [("digest", words_of(trial.get("digest"))), ("last draw", words_of(trial.get("last_draw")))]
     for key in ("name", "client", "producers", "consumers", "acks", "idempotence", "rate", "value_size", "compression"):
         if key in load:
             value = load[key]

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 SECOND = 1_000_000_000
 
 STATUS_WORDS = {"held": "held", "violated": "violated", "allowed": "allowed", "unknown": "unknown"}
@@ -70,8 +71,19 @@ class Run:
 
 def load(folder: Path) -> Run:
     folder = Path(folder)
+    trial = _object(folder / "trial.json", {})
+    if trial.get("world") == "sim":
+        trial["command"] = f"./ordeal replay {_shown(folder)}"  # the program that wrote it does not know where it will be read
     return Run(folder=folder, verdict=_worst_first(_object(folder / "verdict.json")), aggregates=_object(folder / "aggregates.json", {}),
-               trial=_object(folder / "trial.json", {}), events=_lines(folder / "faults.jsonl"))
+               trial=trial, events=_lines(folder / "faults.jsonl"))
+
+
+def _shown(folder: Path) -> str:
+    """As somebody would type it who stands in the tree, if the folder is inside it."""
+    try:
+        return str(folder.resolve().relative_to(ROOT))
+    except ValueError:
+        return str(folder.resolve())
 
 
 def _worst_first(verdict: dict) -> dict:
@@ -160,7 +172,7 @@ def configuration(run: Run) -> list[str]:
     if trial.get("nodes"):
         parts.append(plural(len(trial["nodes"]), "broker"))
     if trial.get("target"):
-        parts.append(trial["target"])
+        parts.append("simulated" if trial.get("world") == "sim" else trial["target"])
     durability = {"fsync": "fsync before acknowledging", "page-cache": "page cache"}
     parts.append(durability.get(trial.get("durability"), trial.get("durability")))
     if "acks" in load_:

@@ -65,7 +65,7 @@ def write(folder: Path) -> Path:
     verdict["violations"][0] |= {"from_ns": at(23.4), "to_ns": at(24.19)}
     (folder / "verdict.json").write_text(json.dumps(verdict))
     trial = json.loads((folder / "trial.json").read_text())
-    trial |= {"world": "sim", "digest": "4f2c91d0a17b3e58", "command": "./ordeal replay runs/20260302-091407-sim/seed-7"}
+    trial |= {"world": "sim", "digest": "4f2c91d0a17b3e58"}
     (folder / "trial.json").write_text(json.dumps(trial))
     return folder
 

@@ -31,7 +31,12 @@ def bugs() -> list[dict]:
         if absence:
             row |= {"code": ABSENCES.get(absence, str(absence).replace("_", " ")), "why": bug.get("why", "")}
         rows.append(row)
-    return rows
+    return sorted(rows, key=lambda row: order(row["id"]))
+
+
+def order(bug_id: str) -> tuple:
+    """A2 before A10, A15a before A15b."""
+    return bug_id[0], int("".join(c for c in bug_id if c.isdigit()) or 0), bug_id
 
 
 def play(bug: dict, folder: Path) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ordeal import build, paths, runs, simulator, verdict
 from ordeal.commands import sim
-from ordeal.errors import HARNESS, USAGE, OrdealError
+from ordeal.errors import HARNESS, PASS, USAGE, OrdealError
 from ordeal.terminal import Terminal
 
 
@@ -63,7 +63,7 @@ def _play(words: list[str], name: str, known: str | None, where: str, arguments,
     if arguments.json:
         print(json.dumps(row | {"exit": code, "stored_digest": known, "same": same, "report": str(page) if page else None}))
     terminal.line(sim.line_of({k: v for k, v in row.items() if k != "folder"}))
-    if not row.get("violations") and row.get("sentence"):
+    if row["exit"] == PASS and row.get("sentence"):
         terminal.line(f"    {row['sentence']}")
     terminal.line(f"  {says}")
     if not same and row.get("said"):

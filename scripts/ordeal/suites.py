@@ -18,7 +18,7 @@ from ordeal import build, paths
 from ordeal.errors import OrdealError
 from ordeal.terminal import Terminal, seconds
 
-UNIT_TIMEOUT_S = 180
+UNIT_TIMEOUT_S = 600  # one of them plays the script of every known bug, twice
 SUITE_TIMEOUT_S = 3600
 FUZZ_SECONDS = {True: 5, False: 30}  # quick: so long a target
 
@@ -166,7 +166,7 @@ SUITES = (
     Suite("browser", "the report in headless Chromium, phone and wide", True, pytest_suite("scripts/tests/browser")),
     Suite("fuzz", "short runs of the libFuzzer targets", True, fuzz),
     Suite("nemesis", "the fault injector on real namespaces", True, nemesis),
-    Suite("sim", "simulated clusters: digests, faults, known bugs", True, pytest_suite("scripts/trials/sim")),
+    Suite("sim", "simulated worlds: a fixed set of seeds, digests, replay, shrinking, known bugs", True, pytest_suite("scripts/trials/sim")),
     Suite("clients", "foreign clients against a real cluster", True, pytest_suite("scripts/trials/clients")),
     Suite("trials", "whole trials on real processes, and what must make them fail", True, pytest_suite("scripts/trials/real")),
     Suite("compose", "the container files, where a Docker engine answers", True, pytest_suite("scripts/trials/compose")),

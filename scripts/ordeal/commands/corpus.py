@@ -167,7 +167,7 @@ def table(rows: list[dict], terminal) -> None:
 def _told(row: dict) -> str:
     if row["code"] in (corpus.NEEDS, corpus.NOT):
         return row.get("why", "")
-    words = [row["named"]] if row.get("caught") and row.get("named") else [row.get("why", "")]
+    words = [row["named"] or "", row.get("why", "")] if row.get("caught") else [row.get("why", "")]
     words += [f"ran {row['ran']:,}×"] if row.get("ran") else []
     words += [f"{row['took_s']:.1f} s"] if row.get("took_s") else []
     return " · ".join(w for w in words if w)
