@@ -10,10 +10,29 @@ namespace ordeal::plan {
 
 namespace {
 
-constexpr std::pair<Verb, std::string_view> kVerbs[] = {
-    {Verb::net_partition, "net.partition"},  {Verb::net_simplex, "net.simplex"},   {Verb::proc_kill, "proc.kill"},
-    {Verb::proc_pause, "proc.pause"},        {Verb::proc_restart, "proc.restart"}, {Verb::node_crash, "node.crash"},
-    {Verb::node_power_cut, "node.power_cut"}};
+constexpr std::pair<Verb, std::string_view> kVerbs[] = {{Verb::net_partition, "net.partition"},
+                                                        {Verb::net_simplex, "net.simplex"},
+                                                        {Verb::proc_kill, "proc.kill"},
+                                                        {Verb::proc_pause, "proc.pause"},
+                                                        {Verb::proc_restart, "proc.restart"},
+                                                        {Verb::node_crash, "node.crash"},
+                                                        {Verb::node_power_cut, "node.power_cut"},
+                                                        {Verb::net_delay, "net.delay"},
+                                                        {Verb::net_clog, "net.clog"},
+                                                        {Verb::net_reset, "net.reset"},
+                                                        {Verb::net_half_open, "net.half_open"},
+                                                        {Verb::net_refuse, "net.refuse"},
+                                                        {Verb::net_message, "net.message"},
+                                                        {Verb::disk_eio, "disk.eio"},
+                                                        {Verb::disk_short_write, "disk.short_write"},
+                                                        {Verb::disk_full, "disk.full"},
+                                                        {Verb::disk_slow, "disk.slow"},
+                                                        {Verb::disk_stall, "disk.stall"},
+                                                        {Verb::disk_fsync_lie, "disk.fsync_lie"},
+                                                        {Verb::disk_bitflip, "disk.bitflip"},
+                                                        {Verb::node_amnesia, "node.amnesia"},
+                                                        {Verb::clock_jump, "clock.jump"},
+                                                        {Verb::clock_drift, "clock.drift"}};
 
 constexpr std::pair<std::string_view, std::string_view> kBuiltin[] = {
 #include "faults/plan/builtin_plans.inc"
@@ -45,6 +64,38 @@ const std::vector<Verb>& all_verbs() {
 }
 
 bool is_network(Verb verb) { return verb == Verb::net_partition || verb == Verb::net_simplex; }
+
+bool is_link_fault(Verb verb) {
+  switch (verb) {
+    case Verb::net_delay:
+    case Verb::net_clog:
+    case Verb::net_reset:
+    case Verb::net_half_open:
+    case Verb::net_message:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_call_fault(Verb verb) {
+  switch (verb) {
+    case Verb::disk_eio:
+    case Verb::disk_short_write:
+    case Verb::disk_full:
+    case Verb::disk_slow:
+    case Verb::disk_stall:
+    case Verb::disk_fsync_lie:
+    case Verb::disk_bitflip:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_damage(Verb verb) {
+  return verb == Verb::node_amnesia || verb == Verb::disk_fsync_lie || verb == Verb::disk_bitflip;
+}
 
 std::string_view shape_name(Shape shape) {
   switch (shape) {

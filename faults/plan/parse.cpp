@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "faults/plan/params.h"
 #include "faults/plan/plan.h"
 #include "faults/plan/reader.h"
 #include "faults/plan/targets.h"
@@ -42,11 +43,13 @@ class Parser {
   Targets targets(const Node& node, const std::string& path);
   std::string expression(const Node& node, const std::string& path);
   Params params(const Node& node, const std::string& path, Verb verb, std::optional<Duration>* hold);
+  void listeners_of(Fields& fields, Verb verb, Params& into);
   Verb verb(const Node& node, const std::string& path);
   Distribution distribution(const Node& node, const std::string& path);
   Resolution resolution(const Node& node, const std::string& path);
   void check_targets(const Node& at, const std::string& path, Verb verb, const Params& params, Targets& on);
   void check_references(const Node& steps, const Plan& plan);
+  void check_loss(const Node& document, const Plan& plan);
 
   template <class Enum>
   Enum one_of(const Node& node, const std::string& path, const std::vector<std::pair<std::string, Enum>>& table);
@@ -139,6 +142,22 @@ Targets Parser::targets(const Node& node, const std::string& path) {
   return on;
 }
 
+void Parser::listeners_of(Fields& fields, Verb verb, Params& into) {
+  const bool all_ports = verb == Verb::net_delay || verb == Verb::net_clog || verb == Verb::net_message;
+  const auto value = all_ports ? std::nullopt : fields.get("listeners");
+  if (!value) return;
+  const std::string path = fields.path("listeners");
+  if (!value->IsSequence() || value->size() > 3) {
+    reader_.complain(*value, path, "a list such as [replication, control] is expected");
+    return;
+  }
+  for (const auto& entry : *value) {
+    const ListenerClass listener = one_of(entry, path, listener_classes());
+    if (std::find(into.listeners.begin(), into.listeners.end(), listener) == into.listeners.end())
+      into.listeners.push_back(listener);
+  }
+}
+
 Params Parser::params(const Node& node, const std::string& path, Verb verb, std::optional<Duration>* hold) {
   Params result;
   Fields fields(reader_, node, path);
@@ -152,20 +171,11 @@ Params Parser::params(const Node& node, const std::string& path, Verb verb, std:
     } else if (const auto value = fields.get("direction")) {
       result.direction = one_of<Direction>(*value, at("direction"), {{"out", Direction::out}, {"in", Direction::in}});
     }
-    if (const auto value = fields.get("listeners")) {
-      if (!value->IsSequence() || value->size() > 3) {
-        reader_.complain(*value, at("listeners"), "a list such as [replication, control] is expected");
-      } else {
-        for (const auto& entry : *value) {
-          const ListenerClass listener = one_of(entry, at("listeners"), listener_classes());
-          if (std::find(result.listeners.begin(), result.listeners.end(), listener) == result.listeners.end()) {
-            result.listeners.push_back(listener);
-          }
-        }
-      }
-    }
+    listeners_of(fields, verb, result);
     if (const auto value = fields.get("purge")) result.purge = reader_.boolean(*value, at("purge"));
-  } else {
+  } else if (is_link_fault(verb) || verb == Verb::net_refuse) {
+    listeners_of(fields, verb, result);
+  } else if (verb != Verb::clock_jump && verb != Verb::clock_drift) {
     if (const auto value = fields.get("timeout")) result.timeout = reader_.duration(*value, at("timeout"));
     if (verb != Verb::proc_pause && verb != Verb::proc_restart) {
       if (const auto value = fields.get("restart")) result.restart = reader_.boolean(*value, at("restart"));
@@ -177,6 +187,7 @@ Params Parser::params(const Node& node, const std::string& path, Verb verb, std:
       }
     }
   }
+  read_fault_params(fields, reader_, verb, result);
   fields.finish();
   return result;
 }
@@ -193,11 +204,23 @@ void Parser::check_targets(const Node& at, const std::string& path, Verb verb, c
       reader_.complain(at, path, fmt::format("{} needs on: {{from: ..., to: ...}}", what));
     }
   };
-  if (verb == Verb::net_simplex) {
+  const auto need = [&](bool given, std::string_view what) {
+    if (!given) reader_.complain(at, path, fmt::format("{} needs params: {{{}: ...}}", verb_name(verb), what));
+  };
+  if (verb == Verb::net_delay) need(params.by + params.jitter > Duration::zero(), "by");
+  if (verb == Verb::disk_slow) need(params.by > Duration::zero(), "by");
+  if (verb == Verb::clock_jump) need(params.offset != Duration::zero(), "offset");
+  if (verb == Verb::clock_drift) need(params.ppm != 0, "ppm");
+  if (verb == Verb::net_message && params.action == MessageAction::delay) need(params.by > Duration::zero(), "by");
+  if (verb == Verb::net_message) {  // either end may be left open
+    if (!on.nodes.empty()) reader_.complain(at, path, "net.message takes on: {from: ..., to: ...}, or none");
+    return;
+  }
+  if (verb == Verb::net_simplex || is_link_fault(verb)) {
     if (links) {
-      need_links("a one-way cut between two sets");
+      need_links(fmt::format("{} between two sets", verb_name(verb)));
     } else {
-      need_nodes("net.simplex");
+      need_nodes(verb_name(verb));
     }
     return;
   }
@@ -454,6 +477,15 @@ void Parser::check_references(const Node& steps, const Plan& plan) {
   }
 }
 
+// What damages nodes beyond their promises is only done where the plan says so.
+void Parser::check_loss(const Node& document, const Plan& plan) {
+  if (plan.loss != Loss::none) return;
+  for (const Verb verb : verbs_of(plan)) {
+    if (is_damage(verb))
+      reader_.complain(document, "loss", fmt::format("{} needs loss: minority, or loss: any", verb_name(verb)));
+  }
+}
+
 Result<Plan> Parser::parse(const Node& document) {
   Plan plan;
   Fields fields(reader_, document, "");
@@ -464,6 +496,8 @@ Result<Plan> Parser::parse(const Node& document) {
   if (const auto value = fields.get("promises")) plan.promises = reader_.text(*value, "promises");
   if (const auto value = fields.get("workload")) plan.workload = reader_.passthrough(*value, "workload");
   if (const auto value = fields.get("cluster")) plan.cluster = reader_.passthrough(*value, "cluster");
+  if (const auto value = fields.get("loss"))
+    plan.loss = one_of<Loss>(*value, "loss", {{"none", Loss::none}, {"minority", Loss::minority}, {"any", Loss::any}});
   if (const auto value = fields.get("min_faults"))
     plan.min_faults = reader_.integer(*value, "min_faults", 0, 1'000'000);
   if (const auto value = fields.get("random")) plan.random = random(*value, "random");
@@ -479,6 +513,7 @@ Result<Plan> Parser::parse(const Node& document) {
     }
   }
   fields.finish();
+  check_loss(document, plan);
   if (reader_.error()) return fail(*reader_.error());
   return plan;
 }

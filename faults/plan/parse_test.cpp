@@ -123,6 +123,63 @@ TEST_CASE("a plan that needs more than a world can do is refused by name") {
   CHECK(refused.error().text.find("node.power_cut, which the real world cannot do") != std::string::npos);
 }
 
+// One step of every verb that only simulated devices can do, with every parameter it takes.
+constexpr std::string_view kDevices = R"(
+name: devices
+loss: minority
+steps:
+  - {when: 1s, do: net.delay, on: {from: n1, to: leader}, params: {by: 20ms, jitter: 5ms}, hold: 1s}
+  - {when: 1s, do: net.clog, on: n1, hold: 1s}
+  - {when: 1s, do: net.reset, on: {from: clients, to: all}, params: {one_in: 50, listeners: [client]}, hold: 1s}
+  - {when: 1s, do: net.half_open, on: {from: n1, to: n2}, params: {listeners: [replication]}}
+  - {when: 1s, do: net.refuse, on: leader, params: {listeners: [client, control]}, hold: 1s}
+  - {when: 1s, do: net.message, on: {from: n1}, params: {api: Fetch, reply: true, action: hold, skip: 2, count: 3}, hold: 9s}
+  - {when: 1s, do: net.message, params: {api: alter_partition, action: delay, by: 2s}, hold: 1s}
+  - {when: 1s, do: disk.eio, on: n1, params: {op: rename, path: .log, skip: 1, count: 2, error: no_space, restart: false}}
+  - {when: 1s, do: disk.short_write, on: n1, params: {path: .log, error: no_space, timeout: 5s}}
+  - {when: 1s, do: disk.full, on: n1, params: {room: 4096}, hold: 1s}
+  - {when: 1s, do: disk.slow, on: n1, params: {by: 200ms, op: any}, hold: 1s}
+  - {when: 1s, do: disk.stall, on: n1, params: {count: 1}, hold: 1s}
+  - {when: 1s, do: disk.fsync_lie, on: n1, params: {path: t-0}, hold: 1s}
+  - {when: 1s, do: disk.bitflip, on: n1, params: {transient: true, count: 4}, hold: 1s}
+  - {when: 1s, do: node.amnesia, on: n1, hold: 1s}
+  - {when: 1s, do: clock.jump, on: n1, params: {offset: -90s}, hold: 1s}
+  - {when: 1s, do: clock.drift, on: random, params: {ppm: -200000, timers: true}, hold: 1s}
+)";
+
+TEST_CASE("the verbs of simulated devices survive print and parse, and say what they do") {
+  const auto plan = parse_plan(kDevices, "devices");
+  REQUIRE_MESSAGE(plan.has_value(), plan.error().text);
+  const auto again = parse_plan(to_json(*plan).dump(), "printed");
+  REQUIRE_MESSAGE(again.has_value(), again.error().text);
+  CHECK(to_json(*again) == to_json(*plan));
+  CHECK(again->loss == Loss::minority);
+  CHECK(again->steps[0].params.jitter == 5ms);
+  CHECK(again->steps[2].params.one_in == 50);
+  CHECK(again->steps[5].params.count == 3);
+  CHECK(again->steps[5].params.action == MessageAction::hold);
+  CHECK(again->steps[7].params.no_space);
+  CHECK(again->steps[9].params.room == 4096);
+  CHECK(again->steps[15].params.offset == -90s);
+  CHECK(again->steps[16].params.ppm == -200000);
+  CHECK(again->steps[16].params.timers);
+  CHECK(describe(again->steps[5]) == "net.message hold Fetch reply, n1 -> anyone");
+}
+
+TEST_CASE("device verbs refuse what they cannot mean") {
+  CHECK(error_of("steps: [{do: net.delay, on: n1}]").find("needs params: {by:") != std::string::npos);
+  CHECK(error_of("steps: [{do: clock.drift, on: n1}]").find("needs params: {ppm:") != std::string::npos);
+  CHECK(error_of("steps: [{do: net.clog}]").find("needs targets") != std::string::npos);
+  CHECK(error_of("steps: [{do: net.message, on: n1, params: {action: drop}}]").find("from:") != std::string::npos);
+  CHECK(error_of("steps: [{do: net.message, params: {action: loose}}]").find("'loose' is unknown") !=
+        std::string::npos);
+  CHECK(error_of("steps: [{do: disk.eio, on: n1, params: {by: 1s}}]").find("unknown key 'by'") != std::string::npos);
+  CHECK(error_of("steps: [{do: disk.fsync_lie, on: n1}]").find("loss: disk.fsync_lie needs loss: minority") !=
+        std::string::npos);
+  CHECK(error_of("random: {choose: [{do: node.amnesia, on: one}]}").find("node.amnesia needs loss") !=
+        std::string::npos);
+}
+
 TEST_CASE("durations are exact and always carry a unit") {
   CHECK(parse_duration("1m30s").value() == 90s);
   CHECK(parse_duration("1.5s").value() == 1500ms);

@@ -18,7 +18,32 @@
 
 namespace ordeal::plan {
 
-enum class Verb { net_partition, net_simplex, proc_kill, proc_pause, proc_restart, node_crash, node_power_cut };
+enum class Verb {
+  net_partition,
+  net_simplex,
+  proc_kill,
+  proc_pause,
+  proc_restart,
+  node_crash,
+  node_power_cut,
+  // Worlds with simulated devices only.
+  net_delay,      // links are slower
+  net_clog,       // nothing arrives until the heal
+  net_reset,      // connections end with RST, at the begin and by draw while it holds
+  net_half_open,  // one end forgets its connections
+  net_refuse,     // new connections are refused
+  net_message,    // single messages of one api are late, lost, doubled or held
+  disk_eio,
+  disk_short_write,
+  disk_full,
+  disk_slow,
+  disk_stall,      // calls do not return until the heal
+  disk_fsync_lie,  // sync says yes and does nothing
+  disk_bitflip,
+  node_amnesia,  // power cut, and a new, empty disk
+  clock_jump,
+  clock_drift,
+};
 
 // What a net.partition cuts. Cuts of a partition work in both directions; net.simplex is the one-way cut.
 enum class Shape {
@@ -38,11 +63,16 @@ enum class Direction { out, in };                           // of a net.simplex 
 std::string_view verb_name(Verb verb);
 std::optional<Verb> parse_verb(std::string_view name);
 const std::vector<Verb>& all_verbs();
-bool is_network(Verb verb);
+bool is_network(Verb verb);     // cuts links
+bool is_link_fault(Verb verb);  // does something else to links between hosts, or to what travels on them
+bool is_call_fault(Verb verb);  // concerns calls to a node's disk
+bool is_damage(Verb verb);      // what a node had acknowledged as durable may be gone or wrong: see Plan::loss
 std::string_view shape_name(Shape shape);
 std::string_view listener_name(ListenerClass listener);
 std::uint16_t listener_port(ListenerClass listener);
 std::string node_name(NodeId node);  // 2 -> "n2"
+
+enum class MessageAction { delay, drop, duplicate, hold };
 
 // Target expressions (targets.h has the language). `nodes` is the plain form; links use from/to.
 struct Targets {
@@ -59,6 +89,24 @@ struct Params {
   bool purge = true;                     // abort the connections across the cut when it heals
   bool restart = true;                   // proc.kill and crashes: start again at the end of the hold
   Duration timeout = 30s;                // for a clean stop, and for a node to serve again
+
+  // params.h says which verb takes what.
+  Duration by{};             // later by
+  Duration jitter{};         // and by up to so much more
+  std::uint64_t one_in = 0;  // net.reset: one write in so many meets it; 0: none after the begin
+  std::string api;           // net.message: as MessageFault of the simulator; empty: any
+  bool reply = false;        //
+  MessageAction action = MessageAction::delay;
+  std::string op;    // disk: which calls; empty: what the verb is about
+  std::string path;  // of paths that contain it
+  std::uint64_t skip = 0;
+  std::optional<std::uint64_t> count;  // absent: one, or until healed where the verb describes a state
+  bool no_space = false;               // instead of an I/O error
+  std::uint64_t room = 0;              // disk.full: bytes left
+  bool transient = false;              // disk.bitflip: of what is read, not of what is there
+  Duration offset{};                   // clock.jump
+  std::int64_t ppm = 0;                // clock.drift
+  bool timers = false;                 // and of the node's timeouts too
 };
 
 // "isr=1,2": compares numbers as numbers, anything else as text. `isr_size` is derived from `isr`, `node` from `n`.
@@ -103,7 +151,7 @@ struct Cut {
 // What the roles of a step meant when it fired. `role` and `epoch` say on whose word ("leader(t/0)" in epoch 5).
 struct Resolution {
   std::vector<std::string> targets;  // sorted host names
-  std::vector<Cut> cuts;             // sorted; network verbs only
+  std::vector<Cut> cuts;             // sorted; network verbs only; "*" is any host (net.message)
   std::string role;
   std::int64_t epoch = -1;
   std::string holder;  // the node that held `role`
@@ -154,6 +202,9 @@ struct Final {
   Duration converge = 30s;  // budget for every partition to have a leader and a full ISR again
 };
 
+// How many nodes a plan may damage (is_damage) over its whole run. Beyond that a step misses.
+enum class Loss { none, minority, any };
+
 struct Plan {
   std::string name;
   std::string description;
@@ -164,6 +215,7 @@ struct Plan {
   nlohmann::json cluster = nlohmann::json::object();   // passed through
   std::vector<Step> steps;
   std::optional<RandomSection> random;
+  Loss loss = Loss::none;
   std::int64_t min_faults = 0;  // verified faults below which the run says nothing (unknown)
   Final final;
 };

@@ -1,6 +1,7 @@
 // Prints a plan in the parser's own language, so that a saved run is a plan again.
 #include <algorithm>
 
+#include "faults/plan/params.h"
 #include "faults/plan/plan.h"
 
 namespace ordeal::plan {
@@ -60,6 +61,8 @@ json print(const Params& params, Verb verb) {
     if (!params.purge) out["purge"] = false;
     return out;
   }
+  print_fault_params(params, verb, out);
+  for (const ListenerClass listener : params.listeners) out["listeners"].push_back(listener_name(listener));
   if (params.timeout != Params{}.timeout) out["timeout"] = format_duration(params.timeout);
   if (!params.restart) out["restart"] = false;
   return out;
@@ -132,6 +135,7 @@ json to_json(const Plan& plan) {
   if (!plan.promises.empty()) out["promises"] = plan.promises;
   if (!plan.workload.empty()) out["workload"] = plan.workload;
   if (!plan.cluster.empty()) out["cluster"] = plan.cluster;
+  if (plan.loss != Loss::none) out["loss"] = plan.loss == Loss::any ? "any" : "minority";
   if (plan.min_faults != 0) out["min_faults"] = plan.min_faults;
   out["steps"] = json::array();
   for (const Step& step : plan.steps) out["steps"].push_back(to_json(step));
@@ -145,8 +149,15 @@ json to_json(const Plan& plan) {
 std::string describe(const Step& step) {
   std::string text(verb_name(step.verb));
   if (step.verb == Verb::net_partition) text += " " + std::string(shape_name(step.params.shape));
-  if (!step.on.from.empty()) {
-    text += ", " + step.on.from + " -> " + step.on.to;
+  if (step.verb == Verb::net_message) {
+    json said = json::object();
+    print_fault_params(step.params, step.verb, said);
+    text += " " + said.value("action", "") + (step.params.api.empty() ? "" : " " + step.params.api) +
+            (step.params.reply ? " reply" : "");
+  }
+  if (!step.on.from.empty() || !step.on.to.empty()) {
+    const auto end = [](const std::string& side) { return side.empty() ? std::string("anyone") : side; };
+    text += ", " + end(step.on.from) + " -> " + end(step.on.to);
   } else if (!step.on.nodes.empty()) {
     text += ", " + step.on.nodes;
   }

@@ -26,7 +26,7 @@ class Evaluator {
   Evaluator(const Step& step, const WorldView& view)
       : view_(view), random_(Random(step.seed.value_or(0)).fork("targets")) {
     // A process that is already down or paused can be neither killed nor paused: draw from the others.
-    processes_ = !is_network(step.verb);
+    processes_ = !is_network(step.verb) && !is_link_fault(step.verb);
   }
 
   Result<Set> evaluate(const std::string& text) {
@@ -222,7 +222,7 @@ Result<Resolution> resolve_links(const Step& step, Evaluator& evaluator) {
   auto to = evaluator.evaluate(step.on.to);
   if (!to) return fail(to.error());
   Cuts cuts;
-  if (step.verb == Verb::net_simplex) {
+  if (step.verb != Verb::net_partition) {
     cuts.one_way(*from, *to);
   } else {
     cuts.both_ways(*from, *to);
@@ -231,6 +231,29 @@ Result<Resolution> resolve_links(const Step& step, Evaluator& evaluator) {
   from->insert(to->begin(), to->end());
   resolution.targets.assign(from->begin(), from->end());
   resolution.cuts = cuts.list();
+  if (resolution.cuts.empty()) return fail(Errc::not_found, "both ends are the same host");
+  return resolution;
+}
+
+// Either end may be anyone, which is "*".
+Result<Resolution> resolve_message(const Step& step, Evaluator& evaluator) {
+  Set ends[2] = {{"*"}, {"*"}};
+  const std::string* sides[2] = {&step.on.from, &step.on.to};
+  Set targets;
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (sides[i]->empty()) continue;
+    auto found = evaluator.evaluate(*sides[i]);
+    if (!found) return fail(found.error());
+    targets.insert(found->begin(), found->end());
+    ends[i] = std::move(*found);
+  }
+  Resolution resolution = evaluator.resolution();
+  resolution.targets.assign(targets.begin(), targets.end());
+  for (const std::string& from : ends[0]) {
+    for (const std::string& to : ends[1]) {
+      if (from != to || from == "*") resolution.cuts.push_back({from, to});
+    }
+  }
   if (resolution.cuts.empty()) return fail(Errc::not_found, "both ends are the same host");
   return resolution;
 }
@@ -246,6 +269,7 @@ Status check_expression(std::string_view expression) {
 Result<Resolution> resolve(const Step& step, const WorldView& view) {
   if (step.resolved) return *step.resolved;
   Evaluator evaluator(step, view);
+  if (step.verb == Verb::net_message) return resolve_message(step, evaluator);
   if (!step.on.from.empty()) return resolve_links(step, evaluator);
   auto targets = evaluator.evaluate(step.on.nodes);
   if (!targets) return fail(targets.error());
@@ -256,6 +280,11 @@ Result<Resolution> resolve(const Step& step, const WorldView& view) {
     others.insert(view.clients.begin(), view.clients.end());
     others = minus(others, *targets);
     step.params.direction == Direction::out ? cuts.one_way(*targets, others) : cuts.one_way(others, *targets);
+  }
+  if (is_link_fault(step.verb)) {  // from and to everyone
+    Set others = to_set(view.nodes);
+    others.insert(view.clients.begin(), view.clients.end());
+    cuts.both_ways(*targets, others);
   }
   Resolution resolution = evaluator.resolution();
   resolution.targets.assign(targets->begin(), targets->end());

@@ -207,5 +207,18 @@ TEST_CASE("damaged trace lines are refused") {
     CHECK_FALSE(parse_trace_line(line).has_value());
 }
 
+TEST_CASE("a fault on links goes one way between two sets, and both ways around one") {
+  const WorldView view = three_nodes();
+  CHECK(partition(Shape::isolate, {{}, "n1", "n2 | n3"}, view, Verb::net_delay).cuts ==
+        std::vector<Cut>{{"n1", "n2"}, {"n1", "n3"}});
+  const Resolution around = partition(Shape::isolate, {"n1", {}, {}}, view, Verb::net_clog);
+  CHECK(around.targets == Names{"n1"});
+  CHECK(around.cuts.size() == 8);  // two nodes and two clients, both ways
+  CHECK(partition(Shape::isolate, {{}, {}, {}}, view, Verb::net_message).cuts == std::vector<Cut>{{"*", "*"}});
+  const Resolution to_leader = partition(Shape::isolate, {{}, {}, "leader(t/0)"}, view, Verb::net_message);
+  CHECK(to_leader.cuts == std::vector<Cut>{{"*", "n2"}});
+  CHECK(to_leader.role == "leader(t/0)");
+}
+
 }  // namespace
 }  // namespace ordeal::plan

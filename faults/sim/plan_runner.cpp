@@ -86,6 +86,9 @@ void PlanRunner::finish() { perform(conductor_.finish()); }
 void PlanRunner::revive() {
   world_.heal_all();
   for (const NodeId id : world_.nodes()) {
+    world_.disk(id).clear_faults();
+    world_.disk(id).disarm_crash();
+    if (world_.clock_drift(id) != 0) world_.set_clock_drift(id, 0);
     if (world_.state(id) == NodeState::paused) world_.resume(id);
     if (world_.state(id) == NodeState::down) world_.start(id);
   }
@@ -153,17 +156,33 @@ std::vector<NodeId> PlanRunner::nodes_of(const plan::Step& step) const {
   return ids;
 }
 
+void PlanRunner::miss(std::size_t index, std::string why) {
+  note("fault.missed", index, false, std::move(why));
+  perform(conductor_.gave_up(elapsed(), index));
+}
+
 void PlanRunner::begin(std::size_t index) {
   plan::Step& step = conductor_.plan().steps[index];
   Result<plan::Resolution> resolved = plan::resolve(step, view());
   if (!resolved) {
-    note("fault.missed", index, false, resolved.error().text);
-    perform(conductor_.gave_up(elapsed(), index));
+    miss(index, resolved.error().text);
     return;
   }
   step.resolved = std::move(*resolved);
   note("fault.resolve", index, true, step.resolved->role);
-  strike(index, step);
+  if (const Status allowed = within_envelope(step); !allowed) {
+    miss(index, allowed.error().text);
+    return;
+  }
+  if (!is_device(step.verb)) {
+    strike(index, step);
+    return;
+  }
+  Result<std::string> struck = strike_device(step);
+  if (struck)
+    began(index, std::move(*struck));
+  else
+    miss(index, struck.error().text);
 }
 
 void PlanRunner::strike(std::size_t index, const plan::Step& step) {
@@ -185,7 +204,12 @@ void PlanRunner::strike(std::size_t index, const plan::Step& step) {
         if (world_.state(id) == NodeState::running) stop_(id);
         break;
       case plan::Verb::node_crash:  // inside one of its next file calls
-        world_.disk(id).crash_in_call(1 + draw_.below(20), CrashKind::power);
+        world_.disk(id).crash_in_call(1 + draw_.fork(step.id).fork(world_.host(id)).below(20), CrashKind::power,
+                                      step.params.path);
+        break;
+      case plan::Verb::node_amnesia:
+        world_.power_cut(id);
+        world_.wipe(id);
         break;
       default:
         world_.power_cut(id);
@@ -206,10 +230,15 @@ void PlanRunner::strike(std::size_t index, const plan::Step& step) {
   });
 }
 
-void PlanRunner::apply_cuts(const plan::Step& step, bool cut) {
+std::vector<std::uint16_t> PlanRunner::ports_of(const plan::Step& step) const {
   std::vector<std::uint16_t> ports;
   for (const plan::ListenerClass listener : step.params.listeners) ports.push_back(plan::listener_port(listener));
   if (ports.empty()) ports.push_back(0);
+  return ports;
+}
+
+void PlanRunner::apply_cuts(const plan::Step& step, bool cut) {
+  const std::vector<std::uint16_t> ports = ports_of(step);
   for (const plan::Cut& link : step.resolved->cuts) {
     const std::string from = address(link.from);
     const std::string to = address(link.to);
@@ -225,6 +254,7 @@ void PlanRunner::apply_cuts(const plan::Step& step, bool cut) {
 
 void PlanRunner::began(std::size_t index, std::string evidence) {
   ++verified_;
+  holding_.insert(index);
   note("fault.begin", index, true, std::move(evidence));
   perform(conductor_.began(elapsed(), index));
 }
@@ -240,6 +270,10 @@ void PlanRunner::heal(std::size_t index) {
     healed(index, true, "links open");
     return;
   }
+  if (is_device(step.verb)) {
+    heal_device(index);
+    return;
+  }
   const std::vector<NodeId> nodes = nodes_of(step);
   if (step.verb == plan::Verb::proc_pause) {
     for (const NodeId id : nodes) world_.resume(id);
@@ -250,19 +284,26 @@ void PlanRunner::heal(std::size_t index) {
     healed(index, true, "stays down as the plan wants");
     return;
   }
+  wait_serving(index, nodes, "serving again");
+}
+
+// Starts those of the nodes that are down, and calls the step healed when all of them have said that they are ready.
+void PlanRunner::wait_serving(std::size_t index, std::vector<NodeId> nodes, std::string done) {
+  const Duration timeout = conductor_.plan().steps[index].params.timeout;
   for (const NodeId id : nodes)
     if (world_.state(id) == NodeState::down) world_.start(id);
-  auto serving = [this, nodes] {
+  auto serving = [this, nodes = std::move(nodes)] {
     return std::all_of(nodes.begin(), nodes.end(), [this](NodeId id) {
       return world_.state(id) != NodeState::down && ready_[id] == world_.incarnation(id);
     });
   };
-  when(serving, step.params.timeout, [this, index](bool ready) {
-    healed(index, ready, ready ? "serving again" : "did not serve again within the timeout");
+  when(serving, timeout, [this, index, done = std::move(done)](bool ready) {
+    healed(index, ready, ready ? done : "did not serve again within the timeout");
   });
 }
 
 void PlanRunner::healed(std::size_t index, bool verified, std::string evidence) {
+  holding_.erase(index);
   note("fault.heal", index, verified, std::move(evidence));
   perform(conductor_.healed(elapsed(), index));
 }

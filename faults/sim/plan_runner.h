@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct FaultEvent {
   std::string to_json() const;  // one line of faults.jsonl
 };
 
-// Every verb: a simulated world has disks that forget.
+// Every verb: a simulated world has disks that forget, messages that can be told apart and clocks that drift.
 std::vector<plan::Verb> simulated_verbs();
 
 class PlanRunner {
@@ -62,6 +63,20 @@ class PlanRunner {
   void healed(std::size_t index, bool verified, std::string evidence);
   void strike(std::size_t index, const plan::Step& step);
   void apply_cuts(const plan::Step& step, bool cut);
+  // The verbs of plan_devices.cpp: links, messages, refusals, disks and clocks. What was done, or why nothing could be.
+  static bool is_device(plan::Verb verb);
+  Result<std::string> strike_device(const plan::Step& step);
+  Result<std::string> strike_links(const plan::Step& step);
+  Result<std::string> strike_disk(const plan::Step& step, NodeId id);
+  void strike_clock(const plan::Step& step, NodeId id, bool heal);
+  void refuse(const plan::Step& step, NodeId id, bool heal);
+  void heal_device(std::size_t index);
+  std::string heal_links(const plan::Step& step);
+  Status within_envelope(const plan::Step& step);
+  bool kept_down(std::size_t by_others_than, NodeId id) const;
+  void miss(std::size_t index, std::string why);
+  void wait_serving(std::size_t index, std::vector<NodeId> nodes, std::string done);
+  std::vector<std::uint16_t> ports_of(const plan::Step& step) const;
   void arm();
   // Runs `then(true)` as soon as `condition` holds, `then(false)` if it does not within `patience`.
   void when(std::function<bool()> condition, Duration patience, std::function<void(bool)> then);
@@ -76,6 +91,8 @@ class PlanRunner {
   std::map<std::string, std::string> addresses_;  // n1, c1 -> host
   std::map<NodeId, std::uint64_t> ready_;         // the incarnation that last said it is ready
   std::vector<FaultEvent> events_;
+  std::set<std::size_t> holding_;  // steps that have begun and are not healed
+  std::set<NodeId> damaged_;       // by verbs that cost a node what it had promised to keep
   Random draw_;
   Instant zero_{};
   std::int64_t operations_ = 0;

@@ -156,4 +156,78 @@ TEST_CASE("a built-in plan runs, the same way for the same seed") {
   CHECK(digests[0] == digests[1]);
 }
 
+TEST_CASE("faults on links and messages stand while they hold, and end with their step") {
+  Fixture test(
+      "name: l\nsteps: [{when: 1s, id: a, do: net.delay, on: {from: n1, to: n2}, params: {by: 20ms}, hold: 2s},"
+      "{when: 1s, id: b, do: net.clog, on: n3, hold: 2s},"
+      "{when: 1s, id: c, do: net.message, on: {to: leader(t/0)}, params: {api: Fetch, action: drop}, hold: 2s},"
+      "{when: 1s, id: d, do: net.refuse, on: n1, params: {listeners: [client]}, hold: 2s},"
+      "{when: 1s, id: e, do: net.reset, on: n1, params: {one_in: 9}, hold: 2s},"
+      "{when: 1s, id: f, do: net.half_open, on: {from: n1, to: n2}}]");
+  SimNetwork& network = test.world.network();
+  const auto standing = [&] {
+    return std::vector<bool>{network.is_slow("10.77.0.11", "10.77.0.12"),
+                             network.is_clogged("10.77.0.13", "10.77.0.12"),
+                             network.is_clogged("10.77.0.101", "10.77.0.13"),
+                             network.has_message_fault("c"),
+                             network.refuses("10.77.0.11", 9092),
+                             network.is_losing("10.77.0.11", "10.77.0.101")};
+  };
+  test.world.run_for(1500ms);
+  CHECK(standing() == std::vector<bool>(6, true));
+  CHECK_FALSE(network.is_slow("10.77.0.12", "10.77.0.11"));
+  CHECK_FALSE(network.refuses("10.77.0.11", 9093));
+  test.world.run_for(3s);
+  CHECK(standing() == std::vector<bool>(6, false));
+  CHECK(test.runner->verified_faults() == 5);
+  CHECK(test.story().find("missed(f n1 n2 unverified)") != std::string::npos);  // there was no connection to forget
+}
+
+TEST_CASE("faults on disks and clocks stand while they hold, and a node that ended over its disk is started again") {
+  Fixture test(
+      "name: d\nsteps: [{when: 1s, id: a, do: disk.eio, on: n1, params: {op: any, count: 5}, hold: 2s},"
+      "{when: 1s, id: b, do: disk.full, on: n2, hold: 2s},"
+      "{when: 1s, id: c, do: clock.jump, on: n3, params: {offset: -5s}, hold: 2s},"
+      "{when: 1s, id: d, do: clock.drift, on: n3, params: {ppm: 1000, timers: true}, hold: 2s}]");
+  test.world.run_for(1500ms);
+  CHECK(test.world.disk(1).faulty("a"));
+  CHECK(test.world.wall_offset(3) == -5s);
+  CHECK(test.world.clock_drift(3) == 1000);
+  test.world.kill(1);
+  DiskHandle probe(test.world.disk(2));
+  const auto file = probe.open("/f", env::OpenMode::create);
+  REQUIRE(file.has_value());
+  CHECK((*file)->write_at(0, as_bytes("x")).error().code == Errc::no_space);
+  test.world.run_for(2s);
+  CHECK((*file)->write_at(0, as_bytes("x")).has_value());
+  CHECK_FALSE(test.world.disk(1).faulty("a"));
+  CHECK(test.world.state(1) == NodeState::running);
+  CHECK(test.world.incarnation(1) == 2);
+  CHECK(test.world.wall_offset(3) == 0s);
+  CHECK(test.world.clock_drift(3) == 0);
+  CHECK(test.runner->verified_faults() == 4);
+  CHECK(test.runner->done());
+}
+
+TEST_CASE("damage stays within what the plan declares") {
+  for (const bool any : {false, true}) {
+    Fixture test(
+        fmt::format("name: w\nloss: {}\nsteps: [{{when: 1s, id: a, do: node.amnesia, on: n2, hold: 1s}},"
+                    "{{when: 5s, id: b, do: disk.fsync_lie, on: n2, hold: 1s}},"
+                    "{{when: 7s, id: c, do: node.amnesia, on: n3, hold: 1s}}]",
+                    any ? "any" : "minority"));
+    DiskHandle writer(test.world.disk(2));
+    REQUIRE(writer.open("/kept", env::OpenMode::create).has_value());
+    REQUIRE(writer.sync_directory("/").has_value());
+    test.world.run_for(1500ms);
+    CHECK(test.world.state(2) == NodeState::down);
+    CHECK(test.world.disk(2).files().empty());
+    test.world.run_for(20s);
+    CHECK(test.world.state(2) == NodeState::running);
+    CHECK(test.story() == fmt::format("resolve(a n2) begin(a n2) heal(a n2) resolve(b n2) begin(b n2) heal(b n2) "
+                                      "resolve(c n3) {}",
+                                      any ? "begin(c n3) heal(c n3) " : "missed(c n3 unverified) "));
+  }
+}
+
 }  // namespace ordeal::sim

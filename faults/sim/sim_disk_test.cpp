@@ -228,4 +228,87 @@ TEST_CASE("a flipped bit shows in cache and on the platter") {
   CHECK(world.disk.flip_bit("/d/f", 1, 0).error().code == Errc::out_of_range);
 }
 
+TEST_CASE("a short write leaves a part and says so") {
+  std::set<std::size_t> lengths;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Fixture world(seed);
+    DiskHandle handle(world.disk);
+    make_directory(handle);
+    world.disk.inject({.error = Errc::no_space, .kind = DiskFault::Kind::short_write, .name = "s"});
+    auto file = open(handle, "/d/f");
+    CHECK(file->write_at(0, as_bytes("1234")).error().code == Errc::no_space);
+    CHECK(std::string("123").starts_with(content(world.disk, "/d/f")));
+    lengths.insert(content(world.disk, "/d/f").size());
+    CHECK(world.disk.fault_hits("s") == 1);
+    CHECK(file->write_at(0, as_bytes("1234")).has_value());
+  }
+  CHECK(lengths == std::set<std::size_t>{0, 1, 2, 3});
+}
+
+TEST_CASE("a lying sync keeps nothing, and an honest one after it everything") {
+  for (const bool honest : {false, true}) {
+    Fixture world;
+    DiskHandle handle(world.disk);
+    make_directory(handle);
+    make_durable(handle, "/d/f", "");
+    world.disk.inject({.op = FileOp::any, .count = kUntilHealed, .kind = DiskFault::Kind::lie, .name = "l"});
+    write(handle, "/d/f", "AAAA");
+    auto file = open(handle, "/d/f");
+    CHECK(file->sync().has_value());
+    CHECK(world.disk.durable("/d/f")->empty());
+    CHECK(world.disk.faulty("l"));
+    world.disk.heal("l");
+    CHECK_FALSE(world.disk.faulty("l"));
+    if (honest) CHECK(file->sync().has_value());
+    CHECK(world.disk.durable("/d/f")->size() == (honest ? 4 : 0));
+  }
+}
+
+TEST_CASE("a corrupt read turns one bit of what it returns, and only of that") {
+  Fixture world;
+  DiskHandle handle(world.disk);
+  make_directory(handle);
+  write(handle, "/d/f", "aaaaaaaa");
+  world.disk.inject({.op = FileOp::read, .kind = DiskFault::Kind::corrupt_read});
+  auto file = open(handle, "/d/f");
+  Bytes first(8);
+  Bytes second(8);
+  CHECK(file->read_at(0, first).value() == 8);
+  CHECK(file->read_at(0, second).value() == 8);
+  int bits = 0;
+  for (const std::uint8_t byte : first) bits += __builtin_popcount(byte ^ 'a');
+  CHECK(bits == 1);
+  CHECK(as_text(second) == "aaaaaaaa");
+}
+
+TEST_CASE("a crash waits for a call on the paths it is meant for") {
+  Fixture world;
+  DiskHandle handle(world.disk);
+  make_directory(handle);
+  int crashes = 0;
+  world.disk.on_crash([&crashes](CrashKind) { ++crashes; });
+  world.disk.crash_in_call(2, CrashKind::process, ".log");
+  write(handle, "/d/a.index", "1");
+  auto file = open(handle, "/d/a.log");
+  write(handle, "/d/b.index", "1");
+  CHECK(crashes == 0);
+  CHECK_FALSE(file->write_at(0, as_bytes("1")).has_value());
+  CHECK(crashes == 1);
+}
+
+TEST_CASE("a drawn bit falls into a file that matches") {
+  Fixture world;
+  DiskHandle handle(world.disk);
+  make_directory(handle);
+  write(handle, "/d/a.log", "aaaa");
+  write(handle, "/d/b.index", "bbbb");
+  Random random(5);
+  const Result<std::string> where = world.disk.flip_drawn_bit(".log", random);
+  REQUIRE(where.has_value());
+  CHECK(where->starts_with("/d/a.log byte "));
+  CHECK(content(world.disk, "/d/a.log") != "aaaa");
+  CHECK(content(world.disk, "/d/b.index") == "bbbb");
+  CHECK(world.disk.flip_drawn_bit(".none", random).error().code == Errc::not_found);
+}
+
 }  // namespace ordeal::sim

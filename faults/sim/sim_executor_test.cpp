@@ -194,4 +194,94 @@ TEST_CASE("each node has its own wall clock") {
   CHECK(world.nodes[0]->wall_ms() - world.nodes[1]->wall_ms() == 90'000);
 }
 
+TEST_CASE("a drifting clock never jumps, and its timers are due by what it shows") {
+  for (const std::int64_t ppm : {-200'000, -50, 50, 1000, 300'000}) {
+    DriftingClock clock;
+    clock.set_rate(Instant(10s), ppm);
+    CHECK(clock.read(Instant(10s)) == Instant(10s));
+    const Instant shown = clock.read(Instant(20s));
+    CHECK(shown == Instant(20s) + Duration(10'000 * ppm));
+    for (const Duration ahead : {Duration(1), Duration(999'999), Duration(7s)}) {
+      const Instant due = clock.when(shown + ahead);
+      CHECK(clock.read(due) >= shown + ahead);
+      CHECK(clock.read(due - Duration(1)) < shown + ahead);
+    }
+    clock.set_rate(Instant(20s), 0);
+    CHECK(clock.read(Instant(20s)) == shown);
+    CHECK(clock.read(Instant(21s)) == shown + 1s);
+    CHECK(clock.when(shown + 1s) == Instant(21s));
+  }
+}
+
+TEST_CASE("timers under way follow a change of their node's rate") {
+  Fixture world;
+  Instant fired{};
+  Instant shown{};
+  world.nodes[0]->call_at(Instant(10s), [&] {
+    fired = world.loop.now();
+    shown = world.nodes[0]->now();
+  });
+  world.loop.run_until(Instant(5s));
+  world.nodes[0]->clocks().timers.set_rate(world.loop.now(), 250'000);
+  world.nodes[0]->timers_changed();
+  world.loop.run_until(Instant(20s));
+  CHECK(fired >= Instant(9s));
+  CHECK(fired < Instant(9s) + 1ms);
+  CHECK(shown >= Instant(10s));
+}
+
+TEST_CASE("without shuffling a node's tasks run in the order in which they became ready") {
+  Digest digest;
+  SimLoop loop(LoopOptions{.shuffle = false}, digest);
+  SimScheduler node(loop, 1, Random(3), BlockingProfile{});
+  std::vector<int> order;
+  for (int i = 0; i < 50; ++i) node.post([&order, i] { order.push_back(i); });
+  loop.run_until(Instant(1ms));
+  REQUIRE(order.size() == 50);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_CASE("a slow call makes blocking work late, and straight from the queue it stops the node") {
+  Fixture world;
+  SimScheduler& node = *world.nodes[0];
+  Instant ended{};
+  auto work = [](SimScheduler* on, Instant* at) -> env::Task<> {
+    auto call = [on] { on->slow_call(1s); };
+    co_await env::blocking(*on, call);
+    *at = on->now();
+  };
+  node.spawn(work(&node, &ended), "work");
+  world.loop.run_until(Instant(5s));
+  CHECK(ended >= Instant(1s));
+  CHECK(ended < Instant(1s) + 30ms);
+  node.post([&node] { node.slow_call(2s); });
+  world.loop.run_until(Instant(5s) + 1ms);
+  Instant ran{};
+  node.post([&] { ran = world.loop.now(); });
+  world.loop.run_until(Instant(10s));
+  CHECK(ran >= Instant(7s));
+  CHECK(ran < Instant(7s) + 1ms);
+}
+
+TEST_CASE("the log of draws names the first that differs") {
+  const auto run = [](std::uint64_t seed, DrawLog* log) {
+    Fixture world(seed);
+    world.digest.keep_log(log);
+    for (std::size_t i = 0; i < 3; ++i) {
+      auto count = [](SimScheduler* node) -> env::Task<> { co_await node->sleep_for(1ms); };
+      world.nodes[i]->spawn(count(world.nodes[i].get()), "count");
+    }
+    world.loop.run_until(Instant(1s));
+  };
+  DrawLog logs[3];
+  run(1, &logs[0]);
+  run(1, &logs[1]);
+  run(2, &logs[2]);
+  CHECK(logs[0].size() > 10);
+  CHECK(DrawLog::first_difference(logs[0], logs[1]).empty());
+  const std::string named = DrawLog::first_difference(logs[0], logs[2]);
+  CHECK(named.starts_with("draw 1: order of 1 "));
+  CHECK(named.find("in step 0, then order of 1 ") != std::string::npos);
+}
+
 }  // namespace ordeal::sim

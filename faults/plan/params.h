@@ -1,0 +1,13 @@
+// Parameters of the verbs that reach past links and processes: messages, disks, clocks, single links. One table says
+// which verb takes what; parser, printer and documentation follow it.
+#pragma once
+
+#include "faults/plan/plan.h"
+#include "faults/plan/reader.h"
+
+namespace ordeal::plan {
+
+void read_fault_params(Fields& fields, Reader& reader, Verb verb, Params& into);
+void print_fault_params(const Params& params, Verb verb, nlohmann::json& into);
+
+}  // namespace ordeal::plan
