@@ -76,6 +76,7 @@ class PeerChannel {
 
   void start();
   void stop();  // closes the connection and fails what is pending; the gate's owner waits for the tasks
+  const Endpoint& endpoint() const { return endpoint_; }
   bool connected() const { return stream_ != nullptr && !stream_->closed(); }
 
   void send_raft(Envelope envelope);  // dropped when not connected: Raft repeats what matters

@@ -30,6 +30,7 @@ struct Encoder {
     to->set_prev_index(from.prev_index);
     to->set_prev_term(from.prev_term);
     to->set_commit(from.commit);
+    to->set_trusted(from.trusted);
     for (const Entry& entry : from.entries) {
       RaftEntry* added = to->add_entries();
       added->set_term(entry.term);
@@ -45,6 +46,7 @@ struct Encoder {
     to->set_rejected_prev(from.rejected_prev);
     to->set_hint_index(from.hint_index);
     to->set_hint_term(from.hint_term);
+    to->set_blank(from.blank);
     return "raft_append_response";
   }
   const char* operator()(const SnapshotChunk& from) const {
@@ -54,15 +56,28 @@ struct Encoder {
     to->set_offset(from.offset);
     to->set_data(from.data);
     to->set_last(from.last);
+    to->set_hash(from.base.hash);
+    to->set_voters(encode_voters(from.base.voters));
     return "raft_snapshot_chunk";
   }
   const char* operator()(const SnapshotResponse& from) const {
     out.mutable_snapshot_response()->set_match_index(from.match_index);
+    out.mutable_snapshot_response()->set_blank(from.blank);
     return "raft_snapshot_response";
   }
   const char* operator()(const TimeoutNow&) const {
     out.mutable_timeout_now();
     return "raft_timeout_now";
+  }
+  const char* operator()(const Join& from) const {
+    out.mutable_join()->set_host(from.endpoint.host);
+    out.mutable_join()->set_port(from.endpoint.port);
+    out.mutable_join()->set_last_index(from.last_index);
+    return "raft_join";
+  }
+  const char* operator()(const JoinResponse& from) const {
+    out.mutable_join_response()->set_voters(encode_voters(from.voters));
+    return "raft_join_response";
   }
 };
 
@@ -71,13 +86,33 @@ std::optional<AppendRequest> decode_append(const RaftAppendRequest& from) {
   to.prev_index = from.prev_index();
   to.prev_term = from.prev_term();
   to.commit = from.commit();
+  to.trusted = from.trusted();
   if (to.prev_index < 0 || to.commit < 0) return std::nullopt;
   for (const RaftEntry& entry : from.entries()) {
-    if (entry.kind() != 0 && entry.kind() != 1) return std::nullopt;
+    if (entry.kind() < 0 || entry.kind() > 2) return std::nullopt;
+    if (entry.kind() == 2 && !decode_voters(entry.data())) return std::nullopt;
     const Index index = to.prev_index + static_cast<Index>(to.entries.size()) + 1;
     to.entries.push_back({index, entry.term(), static_cast<EntryKind>(entry.kind()), entry.data()});
   }
   return to;
+}
+
+std::optional<SnapshotChunk> decode_chunk(const RaftSnapshotChunk& from) {
+  SnapshotChunk to;
+  to.base = {from.index(), from.snapshot_term(), from.hash(), {}};
+  to.offset = from.offset();
+  to.data = from.data();
+  to.last = from.last();
+  if (from.voters().empty()) return to;
+  std::optional<VoterSet> voters = decode_voters(from.voters());
+  if (!voters) return std::nullopt;
+  to.base.voters = std::move(*voters);
+  return to;
+}
+
+std::optional<Join> decode_join(const RaftJoin& from) {
+  if (from.port() == 0 || from.port() > 65535 || from.last_index() < 0) return std::nullopt;
+  return Join{{from.host(), static_cast<std::uint16_t>(from.port())}, from.last_index()};
 }
 
 }  // namespace
@@ -113,18 +148,31 @@ std::optional<raft::Message> decode_raft(const Envelope& envelope) {
     }
     case RaftMessage::kAppendResponse: {
       const auto& body = from.append_response();
-      to.body =
-          AppendResponse{body.ok(), body.match_index(), body.rejected_prev(), body.hint_index(), body.hint_term()};
+      to.body = AppendResponse{body.ok(),         body.match_index(), body.rejected_prev(),
+                               body.hint_index(), body.hint_term(),   body.blank()};
       return to;
     }
     case RaftMessage::kSnapshotChunk: {
-      const auto& body = from.snapshot_chunk();
-      to.body = SnapshotChunk{{body.index(), body.snapshot_term()}, body.offset(), body.data(), body.last()};
+      auto body = decode_chunk(from.snapshot_chunk());
+      if (!body) return std::nullopt;
+      to.body = std::move(*body);
       return to;
     }
     case RaftMessage::kSnapshotResponse:
-      to.body = SnapshotResponse{from.snapshot_response().match_index()};
+      to.body = SnapshotResponse{from.snapshot_response().match_index(), from.snapshot_response().blank()};
       return to;
+    case RaftMessage::kJoin: {
+      auto body = decode_join(from.join());
+      if (!body) return std::nullopt;
+      to.body = std::move(*body);
+      return to;
+    }
+    case RaftMessage::kJoinResponse: {
+      auto voters = decode_voters(from.join_response().voters());
+      if (!voters) return std::nullopt;
+      to.body = JoinResponse{std::move(*voters)};
+      return to;
+    }
     case RaftMessage::kTimeoutNow:
       to.body = TimeoutNow{};
       return to;
@@ -152,6 +200,8 @@ const char* api_name(const ControllerRequest& request) {
       return "elect_leaders";
     case ControllerRequest::kAlterTopicConfigs:
       return "alter_topic_configs";
+    case ControllerRequest::kAlterVoters:
+      return "alter_voters";
     case ControllerRequest::BODY_NOT_SET:
       break;
   }

@@ -40,18 +40,26 @@ TEST_CASE("every Raft message reads back as it was") {
   const auto answer = round_trip(VoteResponse{false, true}, "raft_vote_response");
   CHECK(std::tuple(answer.pre, answer.granted) == std::tuple(false, true));
   const std::vector<Entry> entries{{11, 6, EntryKind::leader_change, ""},
-                                   {12, 7, EntryKind::records, std::string("\0\xff", 2)}};
-  const auto append = round_trip(AppendRequest{10, 6, 9, entries}, "raft_append_request");
+                                   {12, 7, EntryKind::records, std::string("\0\xff", 2)},
+                                   {13, 7, EntryKind::voters, "1@10.0.0.1:9094"}};
+  const auto append = round_trip(AppendRequest{10, 6, 9, entries, true}, "raft_append_request");
+  CHECK(append.trusted);
   CHECK(std::tuple(append.prev_index, append.prev_term, append.commit) == std::tuple(10, 6, 9));
   CHECK(append.entries == entries);
-  const auto appended = round_trip(AppendResponse{false, 1, 2, 3, 4}, "raft_append_response");
+  const auto appended = round_trip(AppendResponse{false, 1, 2, 3, 4, true}, "raft_append_response");
+  CHECK(appended.blank);
   CHECK(std::tuple(appended.ok, appended.match_index, appended.rejected_prev, appended.hint_index,
                    appended.hint_term) == std::tuple(false, 1, 2, 3, 4));
-  const auto chunk = round_trip(SnapshotChunk{{8, 5}, 1024, "part", true}, "raft_snapshot_chunk");
-  CHECK(chunk.base == LogBase{8, 5});
+  const VoterSet voters{{1, {"10.0.0.1", 9094}}, {12, {"10.0.0.12", 19094}}};
+  const auto chunk = round_trip(SnapshotChunk{{8, 5, 99, voters}, 1024, "part", true}, "raft_snapshot_chunk");
+  CHECK(chunk.base == LogBase{8, 5, 99, voters});
   CHECK(std::tuple(chunk.offset, chunk.data, chunk.last) == std::tuple(1024u, std::string("part"), true));
   CHECK(round_trip(SnapshotResponse{8}, "raft_snapshot_response").match_index == 8);
   (void)round_trip(TimeoutNow{}, "raft_timeout_now");
+  const auto join = round_trip(Join{{"10.0.0.4", 9094}, 17}, "raft_join");
+  CHECK(join.endpoint == Endpoint{"10.0.0.4", 9094});
+  CHECK(join.last_index == 17);
+  CHECK(round_trip(JoinResponse{voters}, "raft_join_response").voters == voters);
 }
 
 TEST_CASE("messages that make no sense are not decoded") {
@@ -62,6 +70,9 @@ TEST_CASE("messages that make no sense are not decoded") {
   RaftAppendRequest* append = envelope.mutable_raft()->mutable_append_request();
   CHECK(decode_raft(envelope));
   append->add_entries()->set_kind(9);
+  CHECK_FALSE(decode_raft(envelope));
+  append->mutable_entries(0)->set_kind(2);
+  append->mutable_entries(0)->set_data("no voters");
   CHECK_FALSE(decode_raft(envelope));
   append->clear_entries();
   append->set_prev_index(-1);

@@ -55,6 +55,7 @@ class Controller {
   // Records of handle(), tick() and bootstrap() must be appended at this index and replayed before the next call.
   Offset next_index() const { return state_.view().offset() + 1; }
   void replay(const MetadataBatch& records, Offset index);
+  void skip(Offset index) { state_.skip(index); }  // an entry without records: a change of the voters
 
   Decision handle(const ControllerRequest& request, Instant now);
   // What a fresh cluster begins with; empty when it has begun.

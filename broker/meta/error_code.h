@@ -28,5 +28,7 @@ inline constexpr std::int32_t kDuplicateBrokerRegistration = 101;
 inline constexpr std::int32_t kBrokerIdNotRegistered = 102;
 inline constexpr std::int32_t kInconsistentClusterId = 104;
 inline constexpr std::int32_t kIneligibleReplica = 107;
+inline constexpr std::int32_t kDuplicateVoter = 126;
+inline constexpr std::int32_t kVoterNotFound = 127;
 
 }  // namespace ordeal::meta::error_code

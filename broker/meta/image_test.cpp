@@ -206,7 +206,7 @@ TEST_CASE("what was persisted is loaded again: hard state, entries, image, appli
   kv::MemoryStore store;
   const auto fresh = load_state(store);
   REQUIRE(fresh);
-  CHECK(fresh->raft.hard_state == raft::HardState{});
+  CHECK(fresh->raft.hard_state == raft::HardState{0, kNoNode, true});
   CHECK(fresh->image->offset() == 0);
 
   raft::Effects effects = entries_effects({{1, 1, raft::EntryKind::leader_change, ""},
@@ -229,10 +229,10 @@ TEST_CASE("what was persisted is loaded again: hard state, entries, image, appli
   CHECK(stored->raft.applied == 3);
   CHECK(stored->image->digest() == builder.view().digest());
 
-  REQUIRE(store.write(compact_batch({2, 1}), kv::Sync::yes));
+  REQUIRE(store.write(compact_batch({2, 1, 77, {{1, {"10.0.0.1", 9094}}, {4, {"10.0.0.4", 9095}}}}), kv::Sync::yes));
   const auto compacted = load_state(store);
   REQUIRE(compacted);
-  CHECK(compacted->raft.base == raft::LogBase{2, 1});
+  CHECK(compacted->raft.base == raft::LogBase{2, 1, 77, {{1, {"10.0.0.1", 9094}}, {4, {"10.0.0.4", 9095}}}});
   CHECK(compacted->raft.entries.size() == 1);
 }
 
@@ -267,7 +267,7 @@ TEST_CASE("a damaged store is refused") {
 
 TEST_CASE("a snapshot carries the whole image and replaces log and image at once") {
   ImageBuilder builder = sample();
-  const raft::Snapshot snapshot = encode_snapshot(builder.view(), 4);
+  const raft::Snapshot snapshot = encode_snapshot(builder.view(), {3, 4});
   CHECK(snapshot.base == raft::LogBase{3, 4});
   const Result<ImagePtr> image = decode_snapshot(snapshot);
   REQUIRE(image);

@@ -24,11 +24,8 @@ Node::Impl::Impl(env::Env& env, NodeConfig config, kv::KvStore& store, const mut
       wake_(env.scheduler),
       leader_changed_(env.scheduler),
       lifecycle_wake_(env.scheduler) {
-  ORDEAL_CHECK(config_.voters.contains(config_.id), "node {} is not among controller.quorum.voters", config_.id);
+  ORDEAL_CHECK(own_endpoint().port != 0, "node {} does not know where its controller listens", config_.id);
   ORDEAL_CHECK(!config_.incarnation.is_zero());
-  for (const auto& [id, endpoint] : config_.voters)
-    if (id != config_.id)
-      channels_.emplace(id, std::make_unique<PeerChannel>(env_, gate_, channel_config(), id, endpoint, *this));
 }
 
 ChannelConfig Node::Impl::channel_config() const {
@@ -48,15 +45,17 @@ env::Task<Status> Node::Impl::start() {
 
   raft::Config raft_config;
   raft_config.id = config_.id;
-  for (const auto& [id, endpoint] : config_.voters) raft_config.voters.push_back(id);
+  raft_config.voters = config_.voters;
+  raft_config.endpoint = own_endpoint();
   raft_config.election_timeout = config_.election_timeout;
   raft_config.heartbeat_interval = config_.raft_heartbeat;
   raft_config.quorum_timeout = config_.quorum_timeout;
-  raft_.emplace(std::move(raft_config), std::move(stored->raft), Random(env_.random.next()), env_.scheduler.now());
+  raft_.emplace(std::move(raft_config), std::move(stored->raft), Random(env_.random.next()), env_.scheduler.now(),
+                switches_);
 
-  Status listening = server_.start(config_.voters.at(config_.id));
+  Status listening = server_.start(own_endpoint());
   if (!listening) co_return listening;
-  for (const auto& [id, channel] : channels_) channel->start();
+  connect_to_voters(raft_->voters());
   gate_.spawn(raft_loop(), "meta.raft");
   gate_.spawn(lifecycle_loop(), "meta.lifecycle");
   co_return Status{};
@@ -86,8 +85,11 @@ env::Task<Result<ControllerResponse>> Node::Impl::call_controller(ControllerRequ
       post(Request{request, reply});
       answer = co_await reply->wait(deadline);
     } else if (leader != kNoNode) {
-      Result<ControllerResponse> remote = co_await channels_.at(leader)->call(request, deadline);
-      if (remote) answer = std::move(*remote);
+      const auto channel = channels_.find(leader);
+      if (channel != channels_.end()) {
+        Result<ControllerResponse> remote = co_await channel->second->call(request, deadline);
+        if (remote) answer = std::move(*remote);
+      }
     }
     if (answer && answer->error_code() != error_code::kNotController) co_return std::move(*answer);
     const Instant again = std::min(deadline, env_.scheduler.now() + retry);
@@ -113,6 +115,7 @@ BrokerEpoch Node::broker_epoch() const { return impl_->broker_epoch_; }
 bool Node::fenced() const { return impl_->fenced(); }
 NodeId Node::controller_id() const { return impl_->controller_id(); }
 bool Node::is_active_controller() const { return impl_->is_active_controller(); }
+QuorumStatus Node::quorum() const { return impl_->quorum(); }
 env::Task<Result<ControllerResponse>> Node::call_controller(ControllerRequest request, Instant deadline) {
   return impl_->call_controller(std::move(request), deadline);
 }

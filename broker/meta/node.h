@@ -15,6 +15,7 @@
 #include "broker/env/sync.h"
 #include "broker/kv/kv_store.h"
 #include "broker/meta/image.h"
+#include "broker/meta/raft_types.h"
 #include "broker/mutation/mutation.h"
 
 namespace ordeal::meta {
@@ -25,9 +26,11 @@ class ControllerResponse;  // control.proto
 // Plain values; the defaults are the product's. They are shorter than Kafka's (election 1 s, fetch timeout 2 s,
 // heartbeat 2 s, session 9 s), so that the first write is acknowledged again within a second of a leader's death.
 struct NodeConfig {
-  NodeId id = kNoNode;                       // node.id
-  std::string cluster_id;                    // cluster.id: messages of another cluster are refused
-  std::map<NodeId, Endpoint> voters;         // controller.quorum.voters, this node included
+  NodeId id = kNoNode;     // node.id
+  std::string cluster_id;  // cluster.id: messages of another cluster are refused
+  // controller.quorum.voters: what a cluster begins with; later its log says. A node outside follows as an observer.
+  std::map<NodeId, Endpoint> voters;
+  Endpoint controller_endpoint;              // where this node listens, if `voters` does not say
   std::vector<ListenerEndpoint> advertised;  // what clients and brokers are told: CLIENT, REPLICATION, CONTROLLER
   std::string rack;                          // broker.rack
   Uuid incarnation;                          // fresh at every start of the process
@@ -57,6 +60,18 @@ struct NodeConfig {
 
   // Called once when the store fails or its content does not check: the node must not go on. The default aborts.
   std::function<void(const Error&)> on_fatal;
+};
+
+// The metadata quorum as one node sees it.
+struct QuorumStatus {
+  raft::Term term = 0;
+  raft::Role role = raft::Role::follower;  // an observer is a follower that `voters` does not name
+  NodeId leader = kNoNode;
+  raft::Index commit = 0;
+  raft::Index applied = 0;
+  raft::Index start = 1;  // of the log: the first entry that is not compacted away
+  raft::Index end = 0;    // the last entry
+  std::vector<NodeId> voters;
 };
 
 class Node {
@@ -93,6 +108,7 @@ class Node {
   bool fenced() const;
   NodeId controller_id() const;  // the Raft leader as far as known here; kNoNode
   bool is_active_controller() const;
+  QuorumStatus quorum() const;
 
   // Sends the request to the active controller, here or elsewhere, finding and following it until the deadline.
   // A request may have taken effect although an error is returned or (after a leader change) it was sent twice.

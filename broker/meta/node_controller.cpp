@@ -70,6 +70,11 @@ void Node::Impl::resign_controller() {
 }
 
 void Node::Impl::tick_controller() {
+  if (raft_->wants_entry()) {
+    MetadataBatch nothing;
+    nothing.add_records()->mutable_no_op();
+    append_records(nothing);
+  }
   while (true) {
     const MetadataBatch records = controller_->tick(env_.scheduler.now());
     if (records.records().empty()) return;
@@ -86,7 +91,12 @@ void Node::Impl::append_records(const MetadataBatch& records) {
 
 void Node::Impl::decide(Request request) {
   if (!controller_) return request.reply->set(not_controller());
-  Decision decision = controller_->handle(request.request, env_.scheduler.now());
+  Decision decision;
+  if (request.request.has_alter_voters()) {
+    alter_voters(request.request.alter_voters(), decision.response);
+  } else {
+    decision = controller_->handle(request.request, env_.scheduler.now());
+  }
   append_records(decision.records);
   // Also without records of its own an answer may rest on some that are not committed yet.
   const Offset index = controller_->image().offset();

@@ -31,6 +31,7 @@ class Node::Impl final : public ControlEvents {
   env::Task<Result<ControllerResponse>> call_controller(ControllerRequest request, Instant deadline);
   bool is_active_controller() const { return controller_.has_value(); }
   NodeId controller_id() const { return raft_ ? raft_->leader() : kNoNode; }
+  QuorumStatus quorum() const;  // node_quorum.cpp
 
   // node_lifecycle.cpp
   void set_ready();
@@ -74,6 +75,8 @@ class Node::Impl final : public ControlEvents {
   void step(Event event);
   void note_role();
   env::Task<Status> perform(raft::Effects effects);
+  bool must_sync(const raft::Effects& effects) const;
+  void note_persisted(const raft::Effects& effects);
   void send_snapshots(const std::vector<NodeId>& peers);
   env::Task<Status> apply(std::vector<raft::Entry> entries);
   env::Task<Status> compact_log();
@@ -82,6 +85,15 @@ class Node::Impl final : public ControlEvents {
   void post(Event event);
   Instant next_deadline() const;
   void fatal(const Error& error);
+
+  // node_quorum.cpp
+  Endpoint own_endpoint() const;
+  void connect_to(NodeId peer, const Endpoint& endpoint);
+  void connect_to_voters(const raft::VoterSet& voters);
+  void send_raft(const raft::Message& message);
+  void alter_voters(const AlterVotersRequest& request, ControllerResponse& response);
+  void note_quorum();
+  void note_applied();
 
   // node_controller.cpp
   bool leads() const;
@@ -111,7 +123,8 @@ class Node::Impl final : public ControlEvents {
   const mutation::Switches& switches_;
   env::Gate gate_;
   ControlServer server_;
-  std::map<NodeId, std::unique_ptr<PeerChannel>> channels_;
+  std::map<NodeId, std::unique_ptr<PeerChannel>> channels_;      // to the voters, and to who asked for the log
+  std::vector<std::unique_ptr<PeerChannel>> replaced_channels_;  // stopped: their peer listens elsewhere now
 
   std::optional<raft::Raft> raft_;
   std::deque<Event> events_;
@@ -120,6 +133,9 @@ class Node::Impl final : public ControlEvents {
   raft::Role seen_role_ = raft::Role::follower;
   raft::Term seen_term_ = -1;
   NodeId seen_leader_ = kNoNode;
+  raft::Index seen_commit_ = 0;
+  raft::Index seen_voters_index_ = -1;
+  raft::VoterSet seen_voters_;
   std::set<NodeId> lost_;  // connection broken and not heard of since
 
   std::optional<Controller> controller_;

@@ -119,7 +119,7 @@ env::Task<Status> Node::Impl::controlled_shutdown(Instant deadline) {
     if (env_.scheduler.now() >= deadline) co_return fail(Errc::timed_out, "the controller has not let this broker go");
     (void)co_await image_changed_.wait(std::min(deadline, env_.scheduler.now() + kShutdownPoll));
   }
-  if (config_.voters.size() == 1 || raft_->leader() != config_.id) co_return Status{};
+  if (raft_->voters().size() == 1 || raft_->leader() != config_.id) co_return Status{};
   // Hand the quorum over rather than let it find out by timeout.
   const Instant give_up = std::min(deadline, env_.scheduler.now() + kTransferWait);
   while (raft_->leader() == config_.id && env_.scheduler.now() < give_up) {

@@ -1,9 +1,15 @@
 // The Raft loop. Effects in the contract's order: persist, then send, then apply, then acknowledge.
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
+#include "broker/env/buggify.h"
 #include "broker/meta/control_codec.h"
 #include "broker/meta/node_impl.h"
 
 namespace ordeal::meta {
+
+namespace {
+constexpr std::int64_t kEarlyCompaction = 8;
+}  // namespace
 
 void Node::Impl::post(Event event) {
   if (gate_.closing()) {
@@ -16,11 +22,14 @@ void Node::Impl::post(Event event) {
 
 void Node::Impl::on_raft(const Envelope& envelope) {
   std::optional<raft::Message> message = decode_raft(envelope);
-  if (message) post(std::move(*message));
+  if (!message) return;
+  if (const auto* join = std::get_if<raft::Join>(&message->body)) connect_to(message->from, join->endpoint);
+  if (const auto* answer = std::get_if<raft::JoinResponse>(&message->body)) connect_to_voters(answer->voters);
+  post(std::move(*message));
 }
 
 void Node::Impl::on_lost(NodeId peer) {
-  if (!config_.voters.contains(peer) || !lost_.insert(peer).second) return;
+  if (!channels_.contains(peer) || !lost_.insert(peer).second) return;
   post(LostPeer{peer});
 }
 
@@ -68,6 +77,7 @@ void Node::Impl::step_events() {
   const Instant now = env_.scheduler.now();
   if (now >= raft_->next_deadline()) raft_->tick(now);
   note_role();
+  note_quorum();
   if (controller_ && now >= controller_->next_deadline()) tick_controller();
 }
 
@@ -97,6 +107,7 @@ void Node::Impl::note_role() {
 }
 
 env::Task<Status> Node::Impl::perform(raft::Effects effects) {
+  if (effects.fatal) co_return fail(Errc::corrupt, std::move(*effects.fatal));
   // 1. persist
   ImagePtr installed;
   if (effects.install) {
@@ -106,16 +117,13 @@ env::Task<Status> Node::Impl::perform(raft::Effects effects) {
   }
   if (effects.must_persist()) {
     kv::WriteBatch batch = persist_batch(effects, installed);
-    const Status written = co_await write(std::move(batch), kv::Sync::yes);
+    const Status written = co_await write(std::move(batch), must_sync(effects) ? kv::Sync::yes : kv::Sync::no);
     if (!written) co_return written;
+    note_persisted(effects);
   }
   if (gate_.closing()) co_return Status{};
   // 2. send
-  for (const raft::Message& message : effects.send) {
-    Envelope envelope;
-    encode_raft(message, envelope);
-    channels_.at(message.to)->send_raft(std::move(envelope));
-  }
+  for (const raft::Message& message : effects.send) send_raft(message);
   send_snapshots(effects.send_snapshot_to);
   // 3. apply
   if (installed) publish(std::move(installed));
@@ -129,24 +137,32 @@ env::Task<Status> Node::Impl::perform(raft::Effects effects) {
   co_return compacted;
 }
 
+// All that a message may promise is durable before it leaves, or a power cut takes back what was counted.
+bool Node::Impl::must_sync(const raft::Effects& effects) const {
+  if (effects.hard_state || effects.install) return true;
+  return !switches_.active(mutation::Bug::raft_no_fsync);
+}
+
+void Node::Impl::note_persisted(const raft::Effects& effects) {
+  if (effects.truncate_from)
+    env_.trace.debug("raft.truncate", {{"from", *effects.truncate_from}, {"to", effects.truncate_to}});
+  if (!effects.install) return;
+  const raft::LogBase& base = effects.install->base;
+  env_.trace.info("raft.snapshot", {{"index", base.index}, {"term", base.term}, {"from", effects.install_from}});
+}
+
 void Node::Impl::send_snapshots(const std::vector<NodeId>& peers) {
   if (peers.empty()) return;
-  const std::optional<raft::Term> term = raft_->term_at(image_->offset());
-  ORDEAL_CHECK(term.has_value(), "the log does not know its applied index {}", image_->offset());
-  const raft::Snapshot snapshot = encode_snapshot(*image_, *term);
-  for (const NodeId peer : peers) {
-    for (const raft::Message& message : raft_->snapshot_messages(peer, snapshot)) {
-      Envelope envelope;
-      encode_raft(message, envelope);
-      channels_.at(peer)->send_raft(std::move(envelope));
-    }
-  }
+  ORDEAL_MARK("raft.snapshot_sent");
+  const raft::Snapshot snapshot = encode_snapshot(*image_, raft_->snapshot_base(image_->offset()));
+  for (const NodeId peer : peers)
+    for (const raft::Message& message : raft_->snapshot_messages(peer, snapshot)) send_raft(message);
 }
 
 env::Task<Status> Node::Impl::apply(std::vector<raft::Entry> entries) {
   ImageBuilder builder(*image_);
   for (const raft::Entry& entry : entries) {
-    if (entry.kind == raft::EntryKind::leader_change) {
+    if (entry.kind != raft::EntryKind::records) {
       builder.skip(entry.index);
       continue;
     }
@@ -165,20 +181,24 @@ env::Task<Status> Node::Impl::apply(std::vector<raft::Entry> entries) {
 void Node::Impl::publish(ImagePtr image) {
   const ImagePtr before = std::exchange(image_, std::move(image));
   note_own_registration(*before, *image_);
+  note_applied();
   image_changed_.notify_all();
   if (fenced() && ready_ && broker_epoch_ >= 0 && image_->offset() >= broker_epoch_) kick_lifecycle();
 }
 
 env::Task<Status> Node::Impl::compact_log() {
   const raft::Index applied = image_->offset();
-  if (applied - raft_->first_index() < config_.raft_entries_max) co_return Status{};
+  // Also of a few entries, now and then: followers then need snapshots that small clusters would never send.
+  const bool early = applied - raft_->first_index() >= kEarlyCompaction && env::buggify(env_, "raft.compact_early");
+  const std::int64_t most = early ? kEarlyCompaction : config_.raft_entries_max;
+  if (applied - raft_->first_index() < most) co_return Status{};
   // Half stays for followers that are only a little behind.
-  const raft::LogBase base{applied - config_.raft_entries_max / 2,
-                           *raft_->term_at(applied - config_.raft_entries_max / 2)};
+  const raft::LogBase base = raft_->base_at(applied - most / 2);
   kv::WriteBatch batch = compact_batch(base);
   const Status written = co_await write(std::move(batch), kv::Sync::yes);
   if (!written) co_return written;
   raft_->compact(base.index);
+  env_.trace.debug("raft.compacted", {{"index", base.index}});
   co_return Status{};
 }
 

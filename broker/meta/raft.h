@@ -11,104 +11,32 @@
 // Invariants (asserted here or in raft_fuzz_test.cpp): one leader a term, also across restarts (term and vote are
 // persisted before any message of that term leaves); a leader never overwrites its log; equal (index, term) means equal
 // logs up to there; the commit index never goes back and only entries of the leader's own term commit by counting
-// (each leader starts with an entry of its own); nothing at or below the commit index is ever truncated.
+// (each leader starts with an entry of its own); nothing at or below the commit index is ever truncated: a node that
+// would have to halts. The voters change by one at a time, each change committed before the next begins.
 //
-// Sources: Ongaro's thesis (pre-vote 9.6, check-quorum 6.2, transfer 3.10), KIP-595, KIP-996; CORPUS.md group F.
+// Sources: Ongaro's thesis (pre-vote 9.6, check-quorum 6.2, transfer 3.10, single-server
+// changes 4.1 with the author's correction), KIP-595, KIP-853, KIP-996; CORPUS.md group F.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "broker/base/random.h"
-#include "broker/base/types.h"
+#include "broker/meta/raft_types.h"
+#include "broker/mutation/mutation.h"
 
 namespace ordeal::meta::raft {
-
-using Term = std::int64_t;
-using Index = std::int64_t;  // of entries; the first is 1, 0 means none
-
-enum class EntryKind : std::int32_t {
-  leader_change = 0,  // empty: opens a leader's term
-  records = 1,        // one serialized MetadataBatch
-};
-
-struct Entry {
-  Index index = 0;
-  Term term = 0;
-  EntryKind kind = EntryKind::leader_change;
-  std::string data;
-  bool operator==(const Entry&) const = default;
-};
-
-struct HardState {
-  Term term = 0;
-  NodeId vote = kNoNode;
-  bool operator==(const HardState&) const = default;
-};
-
-// The state up to and with `index` is in the state machine's store; the log begins after it.
-struct LogBase {
-  Index index = 0;
-  Term term = 0;
-  bool operator==(const LogBase&) const = default;
-};
-
-// ---- messages ----
-
-struct VoteRequest {
-  bool pre = false;  // asks without raising anyone's term; the message carries the term it would campaign in
-  Index last_index = 0;
-  Term last_term = 0;
-  bool transfer = false;  // the leader asked for it: no one needs to wait for the leader's lease to end
-};
-struct VoteResponse {
-  bool pre = false;
-  bool granted = false;
-};
-struct AppendRequest {
-  Index prev_index = 0;
-  Term prev_term = 0;
-  Index commit = 0;
-  std::vector<Entry> entries;  // none: heartbeat and probe
-};
-struct AppendResponse {
-  bool ok = false;
-  Index match_index = 0;    // ok: the follower's log equals the leader's up to here, durably
-  Index rejected_prev = 0;  // not ok: which request this answers
-  Index hint_index = 0;     // not ok: the highest index at which the logs may still agree ...
-  Term hint_term = 0;       // ... and the follower's term there
-};
-// Part of a snapshot; parts of one snapshot are sent in order and put together by the receiver.
-struct SnapshotChunk {
-  LogBase base;
-  std::uint64_t offset = 0;
-  std::string data;
-  bool last = false;
-};
-struct SnapshotResponse {
-  Index match_index = 0;
-};
-struct TimeoutNow {};  // leadership transfer: campaign at once
-
-struct Message {
-  NodeId from = kNoNode;
-  NodeId to = kNoNode;
-  Term term = 0;
-  std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, SnapshotChunk, SnapshotResponse, TimeoutNow>
-      body;
-};
 
 // ---- configuration and state ----
 
 struct Config {
   NodeId id = kNoNode;
-  std::vector<NodeId> voters;               // sorted, with `id`
+  VoterSet voters;                          // until the log has a set of its own; `id` may be outside
+  Endpoint endpoint;                        // where this node listens, for a leader that it asks for the log
   Duration election_timeout = 300ms;        // followers wait for a time drawn from [x, 2x); the lease is x
   Duration heartbeat_interval = 80ms;       // well below election_timeout
   Duration quorum_timeout = 600ms;          // a leader that a majority did not answer for this long resigns
@@ -127,19 +55,13 @@ struct Restored {
   Index applied = 0;           // of the state machine; base.index <= applied <= last entry
 };
 
-enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader };
-const char* role_name(Role role);  // "follower", "prevote", "candidate", "leader": as traces have it
-
-struct Snapshot {
-  LogBase base;
-  std::string data;  // the state machine's own format
-};
-
 struct Effects {
   // 1. persist: in this order, in one batch
   std::optional<Snapshot> install;  // replaces state machine and log; the hard state stays
+  NodeId install_from = kNoNode;
   std::optional<HardState> hard_state;
   std::optional<Index> truncate_from;  // remove entries at and above
+  Index truncate_to = 0;               // the last entry removed
   std::vector<Entry> append;
   // 2. send
   std::vector<Message> send;
@@ -148,22 +70,34 @@ struct Effects {
   std::vector<NodeId> send_snapshot_to;
   // 3. apply
   std::vector<Entry> apply;
+  // What is stored contradicts what the cluster committed. Nothing else is in these effects, nothing more will come:
+  // the node must stop.
+  std::optional<std::string> fatal;
 
   bool must_persist() const {
     return install.has_value() || hard_state.has_value() || truncate_from.has_value() || !append.empty();
   }
-  bool empty() const { return !must_persist() && send.empty() && send_snapshot_to.empty() && apply.empty(); }
+  bool empty() const { return !must_persist() && send.empty() && send_snapshot_to.empty() && apply.empty() && !fatal; }
 };
 
 class Raft {
  public:
-  Raft(Config config, Restored restored, Random random, Instant now);
+  Raft(Config config, Restored restored, Random random, Instant now,
+       const mutation::Switches& switches = mutation::no_switches());
 
   // ---- events ----
   void receive(Message message, Instant now);
   void tick(Instant now);  // at or after next_deadline(); earlier is harmless
   // Appends at a leader; nullopt elsewhere. The entry is applied later, unless leadership is lost first.
   std::optional<Index> propose(std::string data, Instant now);
+  // One change of the voters, in force at once: the node must follow closely to be added. A leader that removes
+  // itself resigns once the change is committed. `index` is the entry's, when nothing was refused.
+  struct VoterAnswer {
+    VoterRefusal refusal = VoterRefusal::none;
+    Index index = 0;
+  };
+  VoterAnswer add_voter(NodeId node, Endpoint endpoint, Instant now);
+  VoterAnswer remove_voter(NodeId node, Instant now);
   // The connection to a peer broke. Of a follower's leader: ends the lease and campaigns (by pre-vote) soon, so that
   // the death of a process is noticed before its timeout. Proves nothing: any later message renews the lease.
   void peer_lost(NodeId peer, Instant now);
@@ -191,8 +125,19 @@ class Raft {
   Index term_start() const { return term_start_; }
   std::optional<Term> term_at(Index index) const;  // nullopt when compacted away or beyond the end
   const Entry& entry(Index index) const;           // first_index() <= index <= last_index()
+  std::uint64_t hash_at(Index index) const;        // base index <= index <= last_index()
   Index match_index(NodeId peer) const;            // leader only
-  // The snapshot as messages for one follower; `base` as the state machine has it. Empty when no longer the leader.
+  const VoterSet& voters() const { return voters_.back().set; }
+  Index voters_index() const { return voters_.back().index; }  // of the entry that brought them; 0: configured
+  bool is_voter(NodeId node) const { return voters().contains(node); }
+  const VoterSet& guides() const { return guides_; }  // voters as others named them, while this node asks for the log
+  // A leader with a blank voter needs one more entry to see that all others still follow: any will do.
+  bool wants_entry() const;
+  // What a log that begins after `index` starts from.
+  LogBase base_at(Index index) const;
+  // What a snapshot says of itself, when the state machine is at `applied`.
+  LogBase snapshot_base(Index applied) const;
+  // The snapshot as messages for one follower. Empty when no longer the leader.
   std::vector<Message> snapshot_messages(NodeId to, const Snapshot& snapshot) const;
 
  private:
@@ -205,6 +150,12 @@ class Raft {
     Instant sent{};            // last request
     Instant heard{};           // last answer
     Instant snapshot_sent{};
+    bool blank = false;  // as it said last
+    Index fence = 0;     // while blank: all other voters must hold this entry before it counts again
+  };
+  struct VotersAt {
+    Index index = 0;
+    VoterSet set;
   };
 
   // raft.cpp
@@ -214,12 +165,19 @@ class Raft {
   bool lease_holds(Instant now) const;
   void send(NodeId to, Term term, decltype(Message::body) body);
   void advance_applied();
-  std::size_t majority() const { return config_.voters.size() / 2 + 1; }
+  void restore(std::vector<Entry> entries);
+  void push(Entry entry);
+  void cut(Index from);
+  void set_blank(bool blank);
+  void halt(std::string why);
+  std::size_t majority() const { return voters().size() / 2 + 1; }
 
   // raft_election.cpp
   void campaign(bool pre, bool transfer, Instant now);
   void become_leader(Instant now);
+  void take_lead(Instant now);
   void on_vote_request(const Message& message, const VoteRequest& request, Instant now);
+  void grant(NodeId candidate);
   void on_vote_response(const Message& message, const VoteResponse& response, Instant now);
   void on_timeout_now(const Message& message, Instant now);
   void check_quorum(Instant now);
@@ -239,15 +197,32 @@ class Raft {
   void heartbeat(Instant now);
   void advance_commit(Instant now);
   void mark_unpersisted(Index from);
-  void install(Snapshot snapshot);
+  void install(Snapshot snapshot, NodeId from);
   AppendResponse reject(const AppendRequest& request) const;
+  void answer_append(NodeId to, AppendResponse response);
+
+  // raft_voters.cpp
+  VoterRefusal check_change() const;
+  Index change_voters(const VoterSet& set, Instant now);
+  bool leaving() const;
+  void step_down(Instant now);
+  void ask_for_log(Instant now);
+  void send_joins();
+  void on_join(const Message& message, const Join& join, Instant now);
+  void forget_silent_observers(Instant now);
+  void note_blank(Progress& progress, bool blank);
+  bool trusted(NodeId peer, const Progress& progress) const;
+  Index counted_match(NodeId voter) const;
 
   const Config config_;
+  const mutation::Switches& switches_;
   Random random_;
 
   HardState hard_state_;
   LogBase base_;
   std::deque<Entry> log_;
+  std::deque<std::uint64_t> hashes_;  // of each entry of log_
+  std::vector<VotersAt> voters_;      // in force at the base, then one of each entry that changed them
   Index commit_ = 0;
   Index applied_ = 0;
 
@@ -260,7 +235,7 @@ class Raft {
   bool transfer_campaign_ = false;
 
   Index term_start_ = 0;
-  std::map<NodeId, Progress> progress_;  // of the other voters, while leading
+  std::map<NodeId, Progress> progress_;  // while leading: of the other voters, and of who asked for the log
 
   struct Incoming {
     NodeId from = kNoNode;
@@ -270,10 +245,14 @@ class Raft {
   };
   std::optional<Incoming> incoming_;  // a snapshot being received
 
+  VoterSet guides_;
+
   Effects effects_;
   Index unpersisted_from_ = 0;  // lowest index changed since the last take_effects(); 0: none
   bool truncated_ = false;      // and some entry that may be stored was replaced
   bool hard_state_changed_ = false;
+  bool vote_unstored_ = false;  // only by a mutation
+  bool halted_ = false;
 };
 
 }  // namespace ordeal::meta::raft

@@ -43,11 +43,14 @@ class Cluster {
   enum class CrashPoint { none, before_persist, after_persist, before_apply };
 
   // `batch_entries`: small batches leave old-term entries on a majority before the leader's own (figure 8).
-  explicit Cluster(int size, std::uint64_t seed = 1, std::size_t batch_entries = 256)
+  // Nodes beyond `voters` begin as observers; 0: all vote.
+  explicit Cluster(int size, std::uint64_t seed = 1, std::size_t batch_entries = 256, int voters = 0)
       : random_(seed), batch_entries_(batch_entries) {
-    for (NodeId id = 1; id <= size; ++id) voters_.push_back(id);
-    for (const NodeId id : voters_) start(id);
+    for (NodeId id = 1; id <= size; ++id) nodes_.push_back(id);
+    for (NodeId id = 1; id <= (voters == 0 ? size : voters); ++id) initial_[id] = endpoint_of(id);
+    for (const NodeId id : nodes_) start(id);
   }
+  static Endpoint endpoint_of(NodeId id) { return {"10.0.0." + std::to_string(id), 9094}; }
 
   // ---- verbs ----
 
@@ -55,7 +58,8 @@ class Cluster {
     Member& member = members_[id];
     Config config;
     config.id = id;
-    config.voters = voters_;
+    config.voters = initial_;
+    config.endpoint = endpoint_of(id);
     config.batch_entries_max = batch_entries_;
     config.chunk_bytes_max = 4;  // so that snapshots take several messages
     Restored restored{member.disk.hard_state, member.disk.base, member.disk.entries, member.disk.applied};
@@ -63,10 +67,35 @@ class Cluster {
     member.commit_seen = 0;
     member.applied.clear();
     member.raft = std::make_unique<Raft>(
-        config, restored, random_.fork(std::to_string(id) + "." + std::to_string(member.incarnation)), now);
+        config, restored, random_.fork(std::to_string(id) + "." + std::to_string(member.incarnation)), now, switches);
   }
   void crash(NodeId id) { members_[id].raft.reset(); }
   void restart(NodeId id) { crash(id), start(id); }
+  // The disk of a crashed node is new, and its connections are gone with it.
+  void wipe(NodeId id) {
+    ORDEAL_CHECK(!up(id));
+    members_[id].disk = Durable{};
+    members_[id].disk.hard_state.blank = true;
+    std::erase_if(network, [&](const Message& each) { return each.from == id || each.to == id; });
+    for (auto& [other, member] : members_)
+      if (member.raft) member.raft->peer_lost(id, now);
+  }
+  // Drops the log up to `base` from memory and disk.
+  void compact(NodeId id, Index base) {
+    Member& member = members_[id];
+    if (base <= member.disk.base.index) return;
+    const LogBase after = member.raft->base_at(base);
+    member.raft->compact(base);
+    member.disk.entries.erase(member.disk.entries.begin(),
+                              member.disk.entries.begin() + (base - member.disk.base.index));
+    member.disk.base = after;
+  }
+  VoterRefusal change(NodeId at_node, NodeId node, bool add) {
+    const Raft::VoterAnswer answer =
+        add ? at(at_node).add_voter(node, endpoint_of(node), now) : at(at_node).remove_voter(node, now);
+    settle(at_node);
+    return answer.refusal;
+  }
 
   // Performs the effects of a step. Returns false when it crashed on the way.
   bool settle(NodeId id, CrashPoint crash_at = CrashPoint::none) {
@@ -74,6 +103,7 @@ class Cluster {
     check_node(id);
     Effects effects = member.raft->take_effects();
     if (crash_at == CrashPoint::before_persist) return crash(id), false;
+    ORDEAL_CHECK(!effects.fatal || may_halt, "node {} halted: {}", id, *effects.fatal);
     persist(member.disk, effects);
     note_entries(member.disk);
     std::size_t to_send = effects.send.size();
@@ -81,8 +111,7 @@ class Cluster {
     for (std::size_t i = 0; i < to_send; ++i) network.push_back(std::move(effects.send[i]));
     if (crash_at == CrashPoint::after_persist) return crash(id), false;
     for (const NodeId to : effects.send_snapshot_to) {
-      const Snapshot snapshot{{member.disk.applied, *member.raft->term_at(member.disk.applied)},
-                              std::to_string(member.disk.state)};
+      const Snapshot snapshot{member.raft->snapshot_base(member.disk.applied), std::to_string(member.disk.state)};
       for (Message& message : member.raft->snapshot_messages(to, snapshot)) network.push_back(std::move(message));
       ++snapshots_sent;
     }
@@ -126,13 +155,13 @@ class Cluster {
         if (member.raft) next = std::min(next, std::max(now + 1ms, member.raft->next_deadline()));
       now = next;
       if (now >= end) return;
-      for (const NodeId id : voters_)
+      for (const NodeId id : nodes_)
         if (up(id) && at(id).next_deadline() <= now) tick(id);
       deliver_all();
     }
   }
   void isolate(NodeId id) {
-    for (const NodeId other : voters_) cut.insert({id, other}), cut.insert({other, id});
+    for (const NodeId other : nodes_) cut.insert({id, other}), cut.insert({other, id});
   }
   void heal() { cut.clear(); }
   // Makes `id` campaign now: its deadline is reached before the others'.
@@ -147,12 +176,12 @@ class Cluster {
   bool up(NodeId id) { return members_[id].raft != nullptr; }
   Raft& at(NodeId id) { return *members_[id].raft; }
   Member& member(NodeId id) { return members_[id]; }
-  const std::vector<NodeId>& voters() const { return voters_; }
+  const std::vector<NodeId>& nodes() const { return nodes_; }
   Random& random() { return random_; }
   // The leader of the highest term, or kNoNode.
   NodeId leader() {
     NodeId best = kNoNode;
-    for (const NodeId id : voters_)
+    for (const NodeId id : nodes_)
       if (up(id) && at(id).role() == Role::leader && (best == kNoNode || at(id).term() > at(best).term())) best = id;
     return best;
   }
@@ -168,6 +197,8 @@ class Cluster {
   int snapshots_sent = 0;
   int snapshots_installed = 0;
   int elections = 0;
+  mutation::Switches switches;
+  bool may_halt = false;
 
  private:
   void persist(Durable& disk, const Effects& effects) {
@@ -207,12 +238,7 @@ class Cluster {
     const auto [it, fresh] = committed_.try_emplace(entry.index, entry);
     ORDEAL_CHECK(it->second == entry, "state machines differ at {}", entry.index);
     if (fresh) {
-      const auto holders = std::ranges::count_if(members_, [&](const auto& each) {
-        const Durable& disk = each.second.disk;
-        return disk.base.index >= entry.index || disk.term_at(entry.index) == entry.term;
-      });
-      ORDEAL_CHECK(2 * static_cast<std::size_t>(holders) > voters_.size(), "entry {} committed on {} disks",
-                   entry.index, holders);
+      ORDEAL_CHECK(held_by_majority(entry), "entry {} committed without a majority", entry.index);
     }
     const std::string line = std::to_string(entry.index) + entry.data;
     member.disk.state = fnv1a(as_bytes(line), member.disk.state + 1);
@@ -220,6 +246,19 @@ class Cluster {
     member.applied[entry.index] = entry.data;
     states_.try_emplace(entry.index, member.disk.state);
     ORDEAL_CHECK(states_.at(entry.index) == member.disk.state);
+  }
+
+  // Of some set of voters that is in force somewhere: the one that committed it.
+  bool held_by_majority(const Entry& entry) const {
+    return std::ranges::any_of(members_, [&](const auto& witness) {
+      if (!witness.second.raft) return false;
+      const VoterSet& set = witness.second.raft->voters();
+      const auto holders = std::ranges::count_if(set, [&](const auto& voter) {
+        const Durable& disk = members_.at(voter.first).disk;
+        return disk.base.index >= entry.index || disk.term_at(entry.index) == entry.term;
+      });
+      return 2 * static_cast<std::size_t>(holders) > set.size();
+    });
   }
 
   void check_node(NodeId id) {
@@ -240,7 +279,8 @@ class Cluster {
                    "leader {} of term {} lacks committed entry {}", id, raft.term(), index);
   }
 
-  std::vector<NodeId> voters_;
+  std::vector<NodeId> nodes_;
+  VoterSet initial_;
   Random random_;
   std::size_t batch_entries_;
   std::map<NodeId, Member> members_;

@@ -16,9 +16,15 @@ struct World {
   int proposals = 0;
   int crashes = 0;
 
-  World(int size, std::uint64_t seed) : cluster(size, seed, seed % 2 == 0 ? 256 : 1) {}
+  int changes = 0;
+  int wipes = 0;
 
-  NodeId any() { return cluster.voters()[random.below(cluster.voters().size())]; }
+  // `voters` of the nodes vote at first; 0: all, and that never changes.
+  World(int size, std::uint64_t seed, int voters = 0)
+      : cluster(size, seed, seed % 2 == 0 ? 256 : 1, voters), changing(voters != 0) {}
+  const bool changing;
+
+  NodeId any() { return cluster.nodes()[random.below(cluster.nodes().size())]; }
 
   CrashPoint draw_crash() {
     if (!random.chance(1, 150)) return CrashPoint::none;
@@ -38,15 +44,35 @@ struct World {
   void compact(NodeId id) {
     auto& member = cluster.member(id);
     const Index index = member.disk.applied - static_cast<Index>(random.below(4));
-    if (index <= member.disk.base.index) return;
-    const Term term = *member.raft->term_at(index);
-    member.raft->compact(index);
-    member.disk.entries.erase(member.disk.entries.begin(),
-                              member.disk.entries.begin() + (index - member.disk.base.index));
-    member.disk.base = {index, term};
+    cluster.compact(id, index);
+  }
+
+  bool any_blank() {
+    return std::ranges::any_of(cluster.nodes(), [&](NodeId id) { return cluster.member(id).disk.hard_state.blank; });
+  }
+
+  // Changes of the voters, and wiped disks: one at a time, for data on two of three disks cannot survive both.
+  void step_voters() {
+    const NodeId leader = cluster.leader();
+    const NodeId node = any();
+    if (leader != kNoNode && cluster.at(leader).wants_entry())
+      (void)cluster.propose(leader, "p" + std::to_string(++proposals));
+    if (any_blank()) return;
+    if (random.chance(2, 3)) {
+      if (cluster.up(node) || leader == kNoNode || cluster.at(leader).voters().size() < 3) return;
+      if (cluster.at(leader).voters_index() > cluster.at(leader).commit_index()) return;
+      cluster.wipe(node);
+      ++wipes;
+      return;
+    }
+    if (leader == kNoNode) return;
+    const bool add = !cluster.at(leader).is_voter(node);
+    if (!add && cluster.at(leader).voters().size() <= 3) return;
+    if (cluster.change(leader, node, add) == VoterRefusal::none) ++changes;
   }
 
   void step() {
+    if (changing && random.chance(1, 60)) return step_voters();
     const NodeId id = any();
     const std::uint64_t draw = random.below(1000);
     if (draw < 700) return deliver_any();
@@ -86,19 +112,22 @@ struct World {
   void recover() {
     cluster.heal();
     cluster.network.clear();
-    for (const NodeId id : cluster.voters())
+    for (const NodeId id : cluster.nodes())
       if (!cluster.up(id)) cluster.start(id);
-    for (const NodeId id : cluster.voters())
+    for (const NodeId id : cluster.nodes())
       if (random.chance(1, 2)) compact(id);
     cluster.pass(15s);
     const NodeId leader = cluster.leader();
     REQUIRE(leader != kNoNode);
+    if (any_blank()) (void)cluster.propose(leader, "fence");
+    cluster.pass(3s);
+    CHECK_FALSE(any_blank());
     const auto index = cluster.propose(leader, "last");
     cluster.deliver_all();
     cluster.pass(3s);
     REQUIRE(index);
     CHECK(cluster.was_committed(*index, "last"));
-    for (const NodeId id : cluster.voters()) {
+    for (const NodeId id : cluster.nodes()) {
       CHECK(cluster.at(id).commit_index() == *index);
       CHECK(cluster.member(id).disk.state == cluster.member(leader).disk.state);
     }
@@ -125,6 +154,23 @@ TEST_CASE("no schedule breaks safety, and every schedule recovers") {
   CHECK(committed > 20000);
   MESSAGE(elections, " elections, ", installs, " snapshots installed, ", crashes, " crashes, ", committed,
           " committed");
+}
+
+TEST_CASE("no schedule breaks safety while voters come, go and lose their disks") {
+  int changes = 0, wipes = 0, installs = 0;
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    CAPTURE(seed);
+    World world(6, seed, 3);
+    for (int i = 0; i < 8000; ++i) world.step();
+    world.recover();
+    changes += world.changes;
+    wipes += world.wipes;
+    installs += world.cluster.snapshots_installed;
+  }
+  CHECK(changes > 500);
+  CHECK(wipes > 50);
+  CHECK(installs > 150);
+  MESSAGE(changes, " changes of the voters, ", wipes, " disks wiped, ", installs, " snapshots installed");
 }
 
 TEST_CASE("equal seeds give equal runs") {

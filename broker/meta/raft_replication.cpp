@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "broker/base/check.h"
+#include "broker/base/mark.h"
 #include "broker/meta/raft.h"
 
 namespace ordeal::meta::raft {
@@ -19,24 +20,31 @@ void Raft::on_append_request(const Message& message, AppendRequest request, Inst
   if (message.term < hard_state_.term) {
     AppendResponse response;
     response.rejected_prev = request.prev_index;
-    return send(message.from, hard_state_.term, response);  // tells a deposed leader
+    return answer_append(message.from, response);  // tells a deposed leader
   }
   follow(message.from, now);
   const bool beyond_end = request.prev_index > last_index();
   // Below the base everything is committed, and committed means equal.
   if (beyond_end || (request.prev_index >= base_.index && *term_at(request.prev_index) != request.prev_term))
-    return send(message.from, hard_state_.term, reject(request));
+    return answer_append(message.from, reject(request));
 
   AppendResponse response;
   response.ok = true;
   response.match_index = request.prev_index + static_cast<Index>(request.entries.size());
   append_from_leader(std::move(request.entries));
+  if (halted_) return;
+  if (request.trusted) set_blank(false);
   const Index commit = std::min(request.commit, response.match_index);
   if (commit > commit_) {
     commit_ = commit;
-    advance_applied();
   }
-  send(message.from, hard_state_.term, response);
+  advance_applied();
+  answer_append(message.from, response);
+}
+
+void Raft::answer_append(NodeId to, AppendResponse response) {
+  response.blank = hard_state_.blank;
+  send(to, hard_state_.term, response);
 }
 
 // Names the highest own index whose term is not above the leader's there: the leader can then skip whole terms.
@@ -55,16 +63,23 @@ void Raft::append_from_leader(std::vector<Entry> entries) {
     if (entry.index <= base_.index) continue;
     if (entry.index <= last_index()) {
       if (*term_at(entry.index) == entry.term) continue;  // had it already; never cut what a late message repeats
-      ORDEAL_CHECK(entry.index > commit_, "a leader's entry {} contradicts the committed log (commit {})", entry.index,
-                   commit_);
-      log_.resize(static_cast<std::size_t>(entry.index - first_index()));
+      // Committed is for ever: some voter has lost what it had promised, and no cut here would bring it back.
+      if (entry.index <= commit_ && !switches_.active(mutation::Bug::raft_truncate_below_hw)) {
+        return halt(fmt::format("the leader's entry {} of term {} contradicts the metadata log, committed up to {}",
+                                entry.index, entry.term, commit_));
+      }
+      ORDEAL_MARK("raft.log_cut");
+      commit_ = std::min(commit_, entry.index - 1);
+      effects_.truncate_to = std::max(effects_.truncate_to, last_index());
+      cut(entry.index);
       mark_unpersisted(entry.index);
       truncated_ = true;
     }
     ORDEAL_CHECK(entry.index == last_index() + 1 && entry.term >= last_term());
     mark_unpersisted(entry.index);
-    log_.push_back(std::move(entry));
+    push(std::move(entry));
   }
+  if (!is_voter(config_.id)) role_ = Role::follower;
 }
 
 void Raft::mark_unpersisted(Index from) {
@@ -72,39 +87,45 @@ void Raft::mark_unpersisted(Index from) {
 }
 
 void Raft::on_snapshot_chunk(const Message& message, SnapshotChunk chunk, Instant now) {
-  if (message.term < hard_state_.term) return send(message.from, hard_state_.term, AppendResponse{});
+  if (message.term < hard_state_.term) return answer_append(message.from, AppendResponse{});
   follow(message.from, now);
   if (chunk.base.index <= commit_) {
     incoming_.reset();
-    if (chunk.last) send(message.from, hard_state_.term, SnapshotResponse{commit_});
+    if (chunk.last) send(message.from, hard_state_.term, SnapshotResponse{commit_, hard_state_.blank});
     return;
   }
   if (chunk.offset == 0) {
     incoming_ = Incoming{message.from, message.term, chunk.base, {}};
   } else if (!incoming_ || incoming_->from != message.from || incoming_->term != message.term ||
              incoming_->base != chunk.base || incoming_->data.size() != chunk.offset) {
-    incoming_.reset();  // a part is missing: the leader starts over
+    ORDEAL_MARK("raft.snapshot_part_missing");
+    incoming_.reset();  // the leader starts over
     return;
   }
   incoming_->data += chunk.data;
   if (!chunk.last) return;
   Snapshot snapshot{chunk.base, std::move(incoming_->data)};
   incoming_.reset();
-  install(std::move(snapshot));
-  send(message.from, hard_state_.term, SnapshotResponse{commit_});
+  install(std::move(snapshot), message.from);
+  send(message.from, hard_state_.term, SnapshotResponse{commit_, hard_state_.blank});
 }
 
-void Raft::install(Snapshot snapshot) {
+void Raft::install(Snapshot snapshot, NodeId from) {
   if (term_at(snapshot.base.index) == snapshot.base.term) {
     // The log has it all: the snapshot only says that it is committed.
     commit_ = snapshot.base.index;
     return advance_applied();
   }
+  ORDEAL_MARK("raft.snapshot_installed");
   log_.clear();
+  hashes_.clear();
   base_ = snapshot.base;
+  if (base_.voters.empty()) base_.voters = config_.voters;
+  voters_ = {{base_.index, base_.voters}};
   commit_ = applied_ = base_.index;
   effects_.apply.clear();  // contained in the snapshot
   effects_.install = std::move(snapshot);
+  effects_.install_from = from;
   unpersisted_from_ = 0;
   truncated_ = false;
 }
@@ -113,7 +134,8 @@ void Raft::install(Snapshot snapshot) {
 
 void Raft::append_own(EntryKind kind, std::string data) {
   mark_unpersisted(last_index() + 1);
-  log_.push_back({last_index() + 1, hard_state_.term, kind, std::move(data)});
+  push({last_index() + 1, hard_state_.term, kind, std::move(data)});
+  advance_applied();
 }
 
 void Raft::send_append(NodeId to, Progress& progress, Instant now) {
@@ -125,6 +147,7 @@ void Raft::send_append(NodeId to, Progress& progress, Instant now) {
   if (!prev_term) return send_snapshot(to, progress, now);
   request.prev_term = *prev_term;
   request.commit = commit_;
+  request.trusted = trusted(to, progress);
   const bool window_open = progress.flow == Flow::probe || progress.inflight < config_.inflight_max;
   std::size_t bytes = 0;
   for (Index index = progress.next; window_open && index <= last_index(); ++index) {
@@ -157,6 +180,7 @@ void Raft::replicate_to_all(Instant now) {
 }
 
 void Raft::heartbeat(Instant now) {
+  forget_silent_observers(now);
   for (auto& [peer, progress] : progress_) {
     if (now - config_.heartbeat_interval < progress.sent) continue;
     if (progress.flow == Flow::snapshot && now - config_.snapshot_retry >= progress.snapshot_sent)
@@ -170,6 +194,7 @@ void Raft::on_append_response(const Message& message, const AppendResponse& resp
   if (role_ != Role::leader || it == progress_.end()) return;
   Progress& progress = it->second;
   progress.heard = now;
+  note_blank(progress, response.blank);
   if (response.ok) {
     ORDEAL_CHECK(response.match_index <= last_index(), "node {} matches {} beyond our end", message.from,
                  response.match_index);
@@ -208,6 +233,7 @@ void Raft::on_snapshot_response(const Message& message, const SnapshotResponse& 
   if (role_ != Role::leader || it == progress_.end()) return;
   Progress& progress = it->second;
   progress.heard = now;
+  note_blank(progress, response.blank);
   progress.match = std::max(progress.match, response.match_index);
   if (progress.flow != Flow::snapshot) return;
   progress.flow = Flow::probe;
@@ -218,12 +244,13 @@ void Raft::on_snapshot_response(const Message& message, const SnapshotResponse& 
 }
 
 void Raft::advance_commit(Instant now) {
-  std::vector<Index> matches{last_index()};
-  for (const auto& [peer, progress] : progress_) matches.push_back(progress.match);
+  std::vector<Index> matches;
+  for (const auto& [voter, endpoint] : voters()) matches.push_back(counted_match(voter));
   std::ranges::sort(matches, std::greater<>());
   const Index held_by_majority = matches[majority() - 1];
   // Only an entry of this term commits by counting; it takes the earlier ones along (figure 8, KAFKA-12619).
-  if (held_by_majority <= commit_ || term_at(held_by_majority) != hard_state_.term) return;
+  if (held_by_majority <= commit_) return;
+  if (term_at(held_by_majority) != hard_state_.term && !switches_.active(mutation::Bug::raft_commit_old_term)) return;
   commit_ = held_by_majority;
   advance_applied();
   // Followers apply what they know committed: tell them now rather than with the next heartbeat.

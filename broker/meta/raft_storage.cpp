@@ -15,6 +15,8 @@ constexpr std::string_view kApplied = "ra";
 constexpr std::string_view kLog = "rl";
 constexpr std::string_view kLogEnd = "rm";
 constexpr std::size_t kEntryHeader = 12;
+constexpr std::size_t kHardStateSize = 13;
+constexpr std::size_t kBaseHeader = 24;
 
 template <class Int>
 void append_be(std::string& bytes, Int number) {
@@ -47,6 +49,14 @@ std::string entry_value(const raft::Entry& entry) {
   return value + entry.data;
 }
 
+std::string base_value(const raft::LogBase& base) {
+  std::string value;
+  append_be(value, base.index);
+  append_be(value, base.term);
+  append_be(value, base.hash);
+  return value + raft::encode_voters(base.voters);
+}
+
 std::unexpected<Error> damaged(std::string_view what) {
   return fail(Errc::corrupt, fmt::format("metadata store: {}", what));
 }
@@ -61,6 +71,10 @@ Status load_log(const kv::KvReader& store, raft::Restored& restored) {
       entry.kind = static_cast<raft::EntryKind>(read_be<std::int32_t>(value, 8));
       entry.data = value.substr(kEntryHeader);
     }
+    if (entry.kind == raft::EntryKind::voters && !raft::decode_voters(entry.data)) {
+      status = damaged(fmt::format("log entry {} names no voters", entry.index));
+      return false;
+    }
     const auto expected = restored.base.index + static_cast<raft::Index>(restored.entries.size()) + 1;
     if (entry.index != expected) {
       status = damaged(fmt::format("log entry {} where {} should be", entry.index, expected));
@@ -73,6 +87,18 @@ Status load_log(const kv::KvReader& store, raft::Restored& restored) {
   return status;
 }
 
+Result<raft::LogBase> load_base(std::string_view value) {
+  if (value.size() < kBaseHeader) return damaged("row rb is damaged");
+  raft::LogBase base;
+  base.index = read_be<std::int64_t>(value, 0);
+  base.term = read_be<std::int64_t>(value, 8);
+  base.hash = read_be<std::uint64_t>(value, 16);
+  std::optional<raft::VoterSet> voters = raft::decode_voters(value.substr(kBaseHeader));
+  if (value.size() > kBaseHeader && !voters) return damaged("row rb names no voters");
+  if (voters) base.voters = std::move(*voters);
+  return base;
+}
+
 }  // namespace
 
 Result<StoredState> load_state(const kv::KvReader& store) {
@@ -82,13 +108,19 @@ Result<StoredState> load_state(const kv::KvReader& store) {
     if (value && *value && (*value)->size() != size) return damaged(fmt::format("row {} is damaged", key));
     return value;
   };
-  const auto hard_state = read(kHardState, 12);
+  const auto hard_state = read(kHardState, kHardStateSize);
   ORDEAL_TRY(hard_state);
+  state.raft.hard_state.blank = true;
   if (*hard_state)
-    state.raft.hard_state = {read_be<std::int64_t>(**hard_state, 0), read_be<std::int32_t>(**hard_state, 8)};
-  const auto base = read(kBase, 16);
+    state.raft.hard_state = {read_be<std::int64_t>(**hard_state, 0), read_be<std::int32_t>(**hard_state, 8),
+                             read_be<std::uint8_t>(**hard_state, 12) != 0};
+  const auto base = store.get(kBase);
   ORDEAL_TRY(base);
-  if (*base) state.raft.base = {read_be<std::int64_t>(**base, 0), read_be<std::int64_t>(**base, 8)};
+  if (*base) {
+    Result<raft::LogBase> loaded = load_base(**base);
+    ORDEAL_TRY(loaded);
+    state.raft.base = std::move(*loaded);
+  }
   ORDEAL_TRY(load_log(store, state.raft));
 
   const auto applied = read(kApplied, 16);
@@ -122,12 +154,13 @@ kv::WriteBatch persist_batch(const raft::Effects& effects, const ImagePtr& insta
     batch.remove_range(std::string(kImagePrefix), std::string(kImageEnd));
     for (auto& [key, value] : ImageBuilder::to_rows(*installed)) batch.put(key, value);
     batch.put(std::string(kApplied), pair_value(installed->offset(), static_cast<std::int64_t>(installed->digest())));
-    batch.put(std::string(kBase), pair_value(effects.install->base.index, effects.install->base.term));
+    batch.put(std::string(kBase), base_value(effects.install->base));
   }
   if (effects.hard_state) {
     std::string value;
     append_be(value, effects.hard_state->term);
     append_be(value, effects.hard_state->vote);
+    append_be(value, static_cast<std::uint8_t>(effects.hard_state->blank));
     batch.put(std::string(kHardState), std::move(value));
   }
   if (effects.truncate_from) batch.remove_range(log_key(*effects.truncate_from), std::string(kLogEnd));
@@ -148,24 +181,24 @@ kv::WriteBatch apply_batch(const RowChanges& changes, const ClusterImage& image)
   return batch;
 }
 
-kv::WriteBatch compact_batch(raft::LogBase base) {
+kv::WriteBatch compact_batch(const raft::LogBase& base) {
   kv::WriteBatch batch;
   batch.remove_range(std::string(kLog), log_key(base.index + 1));
-  batch.put(std::string(kBase), pair_value(base.index, base.term));
+  batch.put(std::string(kBase), base_value(base));
   return batch;
 }
 
-raft::Snapshot encode_snapshot(const ClusterImage& image, raft::Term term) {
+raft::Snapshot encode_snapshot(const ClusterImage& image, raft::LogBase base) {
   SnapshotData data;
-  data.set_index(image.offset());
-  data.set_term(term);
+  data.set_index(base.index);
+  data.set_term(base.term);
   data.set_digest(image.digest());
   for (auto& [key, value] : ImageBuilder::to_rows(image)) {
     SnapshotData::Row* row = data.add_rows();
     row->set_key(key);
     row->set_value(value);
   }
-  return {{image.offset(), term}, data.SerializeAsString()};
+  return {std::move(base), data.SerializeAsString()};
 }
 
 Result<ImagePtr> decode_snapshot(const raft::Snapshot& snapshot) {

@@ -1,8 +1,8 @@
 // Where Raft and the applied image live in the ordered KV store, and the batches that change them.
 //
 // Keys (numbers big-endian, so that byte order is number order):
-//   "rh"           hard state: term:8 vote:4
-//   "rb"           log base: index:8 term:8 (the image covers everything up to it; the log begins after it)
+//   "rh"           hard state: term:8 vote:4 blank:1; a store without it is blank
+//   "rb"           log base: index:8 term:8 hash:8 voters (the image covers everything up to it; the log begins after)
 //   "rl" index:8   entry: term:8 kind:4 data
 //   "ra"           applied: index:8 digest:8
 //   "i..."         rows of the applied image (image_builder.h)
@@ -30,10 +30,11 @@ Result<StoredState> load_state(const kv::KvReader& store);
 kv::WriteBatch persist_batch(const raft::Effects& effects, const ImagePtr& installed);
 kv::WriteBatch apply_batch(const RowChanges& changes, const ClusterImage& image);
 // The log up to `base` goes; synced.
-kv::WriteBatch compact_batch(raft::LogBase base);
+kv::WriteBatch compact_batch(const raft::LogBase& base);
 
-// The state machine's snapshot: the whole image. decode checks rows and digest.
-raft::Snapshot encode_snapshot(const ClusterImage& image, raft::Term term);
+// The state machine's snapshot: the whole image; `base` as Raft::snapshot_base() gives it. decode checks rows and
+// digest.
+raft::Snapshot encode_snapshot(const ClusterImage& image, raft::LogBase base);
 Result<ImagePtr> decode_snapshot(const raft::Snapshot& snapshot);
 
 }  // namespace ordeal::meta
