@@ -104,6 +104,9 @@ meta::NodeConfig Broker::node_config() {
   node.id = config_.node_id;
   node.cluster_id = config_.cluster_id;
   node.voters = config_.voters;
+  for (const ListenerAddress& listener : config_.listeners)
+    if (listener.name == meta::kControllerListener) node.controller_endpoint = listener.endpoint;
+  node.raft_entries_max = config_.metadata_log_entries_max;
   for (const ListenerAddress& listener : config_.advertised_listeners) {
     node.advertised.push_back({listener.name, listener.endpoint});
   }
