@@ -25,7 +25,7 @@ def diagram(run: Run) -> dict | None:
     lanes = _lanes(rows, marks)
     apis, parts = _Names(), _Names()
     messages = [[_us(r["t"], t0), _us(r["a"], t0) if r.get("a") is not None else -1, lanes.index(r["from"]), lanes.index(r["to"]),
-                 apis.of(r.get("api") or "unknown"), int(bool(r.get("reply"))), [parts.of(p) for p in r.get("p", [])], r.get("say", ""), r.get("lost", "")]
+                 apis.of(r.get("api") or "unknown"), int(bool(r.get("reply"))), [parts.of(p) for p in r.get("p", [])], r.get("say", ""), r.get("lost") or ""]
                 for r in rows]
     drawn = [[_us(m["t"], t0), lanes.index(m["lane"]), m["class"], m["text"], parts.of(m["p"]) if m.get("p") else -1] for m in marks]
     return {"t0_us": (t0 - run.t0) // 1000, "length_us": _us(t1, t0), "lanes": lanes, "apis": apis.names, "partitions": parts.names,

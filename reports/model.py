@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reports import invariants
+
 ROOT = Path(__file__).resolve().parent.parent
 SECOND = 1_000_000_000
 
@@ -74,7 +76,10 @@ def load(folder: Path) -> Run:
     trial = _object(folder / "trial.json", {})
     if trial.get("world") == "sim":
         trial["command"] = f"./ordeal replay {_shown(folder)}"  # the program that wrote it does not know where it will be read
-    return Run(folder=folder, verdict=_worst_first(_object(folder / "verdict.json")), aggregates=_object(folder / "aggregates.json", {}),
+    verdict, aggregates = _worst_first(_object(folder / "verdict.json")), _object(folder / "aggregates.json", {})
+    if trial.get("world") == "sim":
+        invariants.explain(folder, verdict, aggregates)
+    return Run(folder=folder, verdict=verdict, aggregates=aggregates,
                trial=trial, events=_lines(folder / "faults.jsonl"))
 
 
@@ -157,7 +162,9 @@ def kind_words(kind: str) -> str:
 
 
 def sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Names such as t-0 or n2 stay as they are."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
 def process_words(process) -> str:
@@ -176,7 +183,7 @@ def configuration(run: Run) -> list[str]:
     durability = {"fsync": "fsync before acknowledging", "page-cache": "page cache"}
     parts.append(durability.get(trial.get("durability"), trial.get("durability")))
     if "acks" in load_:
-        parts.append(f"acks={load_['acks']}")
+        parts.append(f"acks={'all' if load_['acks'] == -1 else load_['acks']}")
     if "idempotence" in load_:
         parts.append("idempotent producers" if load_["idempotence"] else "idempotence off")
     config = trial.get("config") or {}

@@ -322,6 +322,7 @@ const Messages = (() => {
       box.append(button);
     }
     const select = document.getElementById("message-partition");
+    select.parentElement.hidden = !data.partitions.length;
     data.partitions.map((name, i) => [name, i]).sort((a, b) => a[0].localeCompare(b[0], "en", { numeric: true })).forEach(([name, i]) => select.append(new Option(name, i)));
     select.addEventListener("change", () => { state.partition = Number(select.value); redraw(); });
   }

@@ -165,3 +165,33 @@ def test_a_torn_or_missing_message_file_is_no_obstacle(tmp_path):
     path.unlink()
     assert messages.diagram(model.load(folder)) is None
     assert 'id="message-lanes"' not in render.render(folder).read_text()
+
+
+def test_a_broken_invariant_is_told_in_words_with_what_happened_before(tmp_path):
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    moment = make.at(24.25)
+    verdict["properties"].insert(0, {"name": "LeaderCompleteness", "title": "invariant of the simulated cluster", "promised": "promised", "status": "violated",
+                                     "count": 1, "why": "t-0: leader 3 ends at 4117", "first_violation": 0})
+    verdict["violations"].insert(0, {"property": "LeaderCompleteness", "status": "violated", "title": "t-0: leader 3 ends at 4117", "story": [], "operations": [],
+                                     "records": [], "faults": [], "trace": [], "from_ns": moment, "to_ns": moment})
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    run = model.load(folder)
+    assert run.properties[0]["title"] == "a leader holds all that is committed"
+    told = run.violations[0]
+    assert told["story"][0] == "The invariant: a leader holds all that is committed."
+    assert {"f3", "f4"} <= set(told["faults"]) and all(e["t"] <= moment and e["k"] != "partition.hw" for e in told["trace"]) and told["trace"]
+    page = render.render(folder).read_text()
+    assert "A leader holds all that is committed" in page and "<h3>t-0: leader 3 ends at 4117</h3>" in page
+    assert model.load(make.write("fail", tmp_path / "real")).violations[0]["property"] == "lost-write", "real trials are left alone"
+
+
+def test_every_invariant_of_the_simulator_has_words():
+    from reports.invariants import TITLES
+
+    root = render.HERE.parent
+    sources = [p for folder in ("invariants", "cluster") for p in (root / "faults" / "sim" / folder).glob("*.cpp") if not p.name.endswith("_test.cpp")]
+    reported = {name for p in sources for name in re.findall(r'(?:report|violate)\w*\(\s*"([A-Z][A-Za-z]+)"', p.read_text())}
+    assert len(reported) > 10 and reported <= TITLES.keys(), reported - TITLES.keys()
