@@ -96,8 +96,11 @@ void Node::Impl::note_role() {
   if (raft_->role() == seen_role_ && raft_->term() == seen_term_ && raft_->leader() == seen_leader_) return;
   seen_role_ = raft_->role();
   seen_term_ = raft_->term();
-  env_.trace.info("raft.role",
-                  {{"role", raft::role_name(seen_role_)}, {"term", seen_term_}, {"leader", raft_->leader()}});
+  // Of a leader: without what it writes itself.
+  const raft::Index end = leads() ? raft_->term_start() - 1 : raft_->last_index();
+  env_.trace.info(
+      "raft.role",
+      {{"role", raft::role_name(seen_role_)}, {"term", seen_term_}, {"leader", raft_->leader()}, {"end", end}});
   if (controller_ && !(leads() && controller_term_ == seen_term_)) resign_controller();
   if (raft_->leader() == seen_leader_) return;
   seen_leader_ = raft_->leader();
@@ -145,7 +148,7 @@ bool Node::Impl::must_sync(const raft::Effects& effects) const {
 
 void Node::Impl::note_persisted(const raft::Effects& effects) {
   if (effects.truncate_from)
-    env_.trace.debug("raft.truncate", {{"from", *effects.truncate_from}, {"to", effects.truncate_to}});
+    env_.trace.debug("raft.truncate", {{"from", effects.truncate_to}, {"to", *effects.truncate_from - 1}});
   if (!effects.install) return;
   const raft::LogBase& base = effects.install->base;
   env_.trace.info("raft.snapshot", {{"index", base.index}, {"term", base.term}, {"from", effects.install_from}});

@@ -40,11 +40,17 @@ void RaftInvariants::observe_role(const TraceEvent& event, NodeView& node) {
   metadata_durable(event);
 }
 
-// [13] One leader a term.
+// [13] One leader a term, and of that node one incarnation: what it had written may be gone with the first
+// (KAFKA-10527). A lone voter may die before it has stored the term that it told us of.
 void RaftInvariants::election_safety(NodeId node, std::int64_t term) {
-  const auto [held, first] = leaders_.emplace(term, node);
-  if (!first && held->second != node)
-    breaches_.report("ElectionSafety", fmt::format("nodes {} and {} both lead term {}", held->second, node, term));
+  const std::uint64_t incarnation = world_.incarnation(node);
+  const auto [held, first] = leaders_.try_emplace(term, node, incarnation);
+  if (first) return;
+  const auto& [leader, led] = held->second;
+  if (leader != node)
+    breaches_.report("ElectionSafety", fmt::format("nodes {} and {} both lead term {}", leader, node, term));
+  if (leader == node && led != incarnation && world_.nodes().size() > 1)
+    breaches_.report("ElectionSafety", fmt::format("node {} leads term {} again after a restart", node, term));
 }
 
 // A new leader's log reaches at least as far as anything that was committed [15].
@@ -103,6 +109,17 @@ void RaftInvariants::metadata_log_matching(const TraceEvent& event, std::int64_t
                                  event.kind == "raft.commit" ? "committed" : "applied"));
 }
 
+// [12] Equal logs make equal state machines.
+void RaftInvariants::applied_metadata_matching(const TraceEvent& event, std::int64_t index) {
+  const auto digest = event.number("digest");
+  if (!digest) return;
+  const auto [known, first] = images_.emplace(index, Entry{*digest, event.node});
+  if (!first && known->second.hash != *digest)
+    breaches_.report("MetadataLogMatching",
+                     fmt::format("nodes {} and {} have both applied index {}, and their images differ",
+                                 known->second.first, event.node, index));
+}
+
 // [14] The commit index of a running node only rises.
 void RaftInvariants::observe_commit(const TraceEvent& event, NodeView& node) {
   const std::int64_t index = event.number("index").value_or(-1);
@@ -122,6 +139,7 @@ void RaftInvariants::observe_applied(const TraceEvent& event, NodeView& node) {
     breaches_.report("AppliesOnlyCommitted", fmt::format("node {} applied index {}, but has committed only {}",
                                                          event.node, index, node.commit));
   if (index <= node.commit) metadata_log_matching(event, index);
+  if (index <= node.commit) applied_metadata_matching(event, index);
 }
 
 // [14] Nothing at or below the commit index is cut. `to` is the new last index.

@@ -44,6 +44,7 @@ class RaftInvariants {
   void election_safety(NodeId node, std::int64_t term);
   void one_active_controller(NodeId deposed, std::int64_t its_term, std::uint64_t incarnation, Duration ran);
   void metadata_log_matching(const TraceEvent& event, std::int64_t index);
+  void applied_metadata_matching(const TraceEvent& event, std::int64_t index);
   void committed_metadata_stays(const TraceEvent& event, const NodeView& node);
   void leader_loads_no_snapshot(const TraceEvent& event, const NodeView& node);
   void snapshot_at_log_start(const TraceEvent& event, const NodeView& node);
@@ -54,10 +55,11 @@ class RaftInvariants {
   const WorldPromises& promises_;
   Breaches& breaches_;
   std::map<NodeId, NodeView> nodes_;
-  std::map<std::int64_t, NodeId> leaders_;             // term -> node
-  std::map<std::int64_t, NodeId> active_controllers_;  // likewise
-  std::map<std::int64_t, Entry> entries_;              // by index: what was committed there
-  std::int64_t committed_ = -1;                        // the highest index that any node called committed
+  std::map<std::int64_t, std::pair<NodeId, std::uint64_t>> leaders_;  // term -> node and its incarnation
+  std::map<std::int64_t, NodeId> active_controllers_;                 // likewise
+  std::map<std::int64_t, Entry> entries_;                             // by index: what was committed there
+  std::map<std::int64_t, Entry> images_;  // by index: the digest of what was applied up to there
+  std::int64_t committed_ = -1;           // the highest index that any node called committed
 };
 
 }  // namespace ordeal::sim
