@@ -102,6 +102,7 @@ Result<TrialOptions> trial_options(const scenario::Scenario& scenario, bool with
   cluster.network.window = static_cast<std::size_t>(network.window);
   cluster.network.split_in = static_cast<std::uint64_t>(network.split_in);
   cluster.loop.shuffle = scenario.cluster.shuffle;
+  cluster.buggify = scenario.cluster.buggify;
   if (with_bug && !scenario.bug.empty()) {
     const auto bug = mutation::find_bug(scenario.bug);
     if (!bug) return fail(Errc::invalid_argument, scenario.bug + " is no known bug");

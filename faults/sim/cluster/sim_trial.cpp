@@ -139,6 +139,11 @@ Trial::Trial(TrialOptions options)
   result_.seed = options_.cluster.seed;
   cluster_ = std::make_unique<SimCluster>(options_.cluster);
   if (options_.on_trace) world().trace().observe(options_.on_trace);
+  if (options_.keep_messages || options_.on_message)
+    world().network().on_message([this](const MessageSeen& seen) {
+      if (options_.on_message) options_.on_message(seen);
+      if (options_.keep_messages) evidence_.messages.push_back(seen);
+    });
   workload_.run_id = fmt::format("sim-{}", options_.cluster.seed);
   workload_.seed = options_.cluster.seed;
   workload_.bootstrap = cluster_->bootstrap();
@@ -209,25 +214,67 @@ void Trial::drive(plan::Plan drawn, Duration time) {
   world().run_for(time);
 }
 
+// Some worlds first heal a core only: a majority, linked and up, which must lead what it can before the others return.
+void Trial::demand_of_core() {
+  Random draw = Random(options_.cluster.seed).fork("core");
+  std::vector<NodeId> rest = world().nodes();
+  if (rest.size() < 3 || !draw.chance(1, 4)) return;
+  begin_phase("core");
+  for (std::size_t size = rest.size() / 2 + 1; size > 0; --size)
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(draw.below(rest.size())));
+  cluster_->heal_all();
+  for (const NodeId id : world().nodes()) {
+    const bool in_core = std::ranges::find(rest, id) == rest.end();
+    if (world().state(id) == NodeState::paused) cluster_->resume(id);
+    if (!in_core && world().state(id) != NodeState::down) cluster_->kill(id);
+  }
+  const auto missing = [&]() -> std::optional<Violation> {
+    for (const NodeId id : world().nodes())  // a clean stop begun by the plan may end only now
+      if (world().state(id) == NodeState::down && std::ranges::find(rest, id) == rest.end()) cluster_->start(id);
+    return missing_in_core(*cluster_);
+  };
+  if (auto found = await_none(*cluster_, options_.bounds.core, missing))
+    result_.violations.push_back(std::move(*found));
+}
+
 void Trial::end_faults() {
   if (runner_) {
     runner_->finish();
     world().run_for(kLateStrikes);
+    if (options_.core_first) demand_of_core();
     runner_->revive();
   }
   cluster_->heal_all();
   for (const NodeId id : world().nodes())
     if (world().state(id) == NodeState::paused) cluster_->resume(id);
   cluster_->start_all();
-  const auto whole = [this] {
-    for (const NodeId id : world().nodes())  // a clean stop begun by the plan may end only now
-      if (world().state(id) == NodeState::down) cluster_->start(id);
-    return cluster_->why_not_whole().empty();
+}
+
+// Leaders while clients write; a full ISR at the latest once they rest; then writes are answered again.
+void Trial::demand_liveness() {
+  const LivenessBounds& bounds = options_.bounds;
+  const auto demand = [&](Duration bound, const std::function<std::optional<Violation>()>& missing) {
+    auto found = await_none(*cluster_, bound, [&] {
+      for (const NodeId id : world().nodes())  // a clean stop begun by the plan may end only now
+        if (world().state(id) == NodeState::down) cluster_->start(id);
+      return missing();
+    });
+    if (found) result_.violations.push_back(std::move(*found));
+    return !found.has_value();
   };
-  if (cluster_->wait_until(whole, options_.whole_bound)) return;
-  result_.violations.push_back(
-      {"NotWhole", fmt::format("{} s after the heal {}", options_.whole_bound / 1s, cluster_->why_not_whole()),
-       world().now()});
+  if (!demand(bounds.leaders, [this] { return missing_leader(*cluster_); })) return;
+  if (await_none(*cluster_, bounds.with_writers, [this] { return missing_member(*cluster_); })) {
+    driver_->pause_sending(true);
+    if (!demand(bounds.whole, [this] { return missing_member(*cluster_); })) return;
+  }
+  driver_->pause_sending(false);
+  const bool all_led = cluster_->why_not_whole().empty();  // else some writes wait, and hold up those behind them
+  if (workload_.producers == 0 || !all_led) return;
+  const std::uint64_t before = progress_.ok;
+  demand(bounds.progress, [this, before]() -> std::optional<Violation> {
+    if (progress_.ok > before) return std::nullopt;
+    return Violation{"NoProgress", "no write was acknowledged since the cluster was whole", world().now()};
+  });
 }
 
 void Trial::end_clients() {
@@ -236,6 +283,7 @@ void Trial::end_clients() {
   const Duration bound = std::chrono::milliseconds(static_cast<std::int64_t>(workload_.stop_grace_s * 1000)) + 30s;
   if (!cluster_->wait_until([stopped] { return stopped->has_value(); }, bound)) {
     result_.trouble = "the clients did not end";
+    result_.violations.push_back({"ClientsStuck", result_.trouble, world().now()});
     return;
   }
   if (!**stopped) result_.trouble = (*stopped)->error().to_string();
@@ -250,6 +298,7 @@ void Trial::audit() {
   const Duration bound = std::chrono::milliseconds(static_cast<std::int64_t>(workload_.audit_budget_s * 1000)) + 30s;
   if (!cluster_->wait_until([report] { return report->has_value(); }, bound)) {
     result_.trouble = "the audit did not end";
+    result_.violations.push_back({"AuditStuck", result_.trouble, world().now()});
     return;
   }
   evidence_.history.files.push_back(audit_recorder_->to_memory());
@@ -309,12 +358,14 @@ void Trial::keep_evidence() {
   evidence_.traces = world().trace().events();
   if (runner_) evidence_.plan = runner_->plan();
   evidence_.workload = workload_;
+  if (options_.cluster.log_draws) evidence_.draws = world().draws();
   result_.evidence = std::make_shared<const Evidence>(std::move(evidence_));
 }
 
 TrialResult Trial::finish() {
   begin_phase("heal");
   end_faults();
+  demand_liveness();
   end_clients();
   watching_ = false;
   begin_phase("drain");
@@ -335,6 +386,7 @@ TrialResult Trial::give_up(std::string why) {
 }
 
 TrialResult Trial::run(TrialOptions options, plan::Plan drawn, Duration time) {
+  options.core_first = true;
   Trial trial(std::move(options));
   const Status ready = trial.prepare();
   if (!ready) {  // without any fault: that is the brokers' failure, not the harness'

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checker/check.h"
+#include "faults/sim/cluster/liveness.h"
 #include "faults/sim/cluster/sim_cluster.h"
 #include "workloads/log/audit.h"
 #include "workloads/log/env_clients.h"
@@ -23,10 +24,13 @@ struct TrialOptions {
   ClusterOptions cluster;
   std::optional<workload::LogConfig> workload;  // modest_workload() if none; bootstrap and seed are filled in
   Duration ready_bound = 30s;
-  Duration whole_bound = 60s;                       // from the heal until every partition has its full ISR again
-  bool check_files = true;                          // compare the replicas' files every few seconds and at the end
-  std::function<void(const TraceEvent&)> on_trace;  // each event as it is emitted, for people
-  bool keep_evidence = false;                       // also of a world that passed
+  LivenessBounds bounds;
+  bool core_first = false;                             // a quarter of the seeds heals a majority before the rest
+  bool check_files = true;                             // compare the replicas' files every few seconds and at the end
+  std::function<void(const TraceEvent&)> on_trace;     // each event as it is emitted, for people
+  std::function<void(const MessageSeen&)> on_message;  // each message once it arrived or was lost
+  bool keep_evidence = false;                          // also of a world that passed
+  bool keep_messages = false;
 };
 
 // What a world leaves behind: everything that a run's folder holds (docs/formats/sim.md).
@@ -38,6 +42,8 @@ struct Evidence {
   std::map<std::string, std::string> effective;         // settings under Kafka's names
   std::vector<std::pair<std::string, Instant>> phases;  // when each began
   workload::LogConfig workload;
+  std::vector<MessageSeen> messages;  // with TrialOptions::keep_messages
+  DrawLog draws;                      // with ClusterOptions::log_draws
 };
 
 struct TrialResult {
@@ -47,7 +53,7 @@ struct TrialResult {
   Duration simulated{};
   std::int64_t faults = 0;  // verified
   std::vector<FaultEvent> events;
-  std::vector<Violation> violations;  // of invariants; "NotWhole" and "Fatal" are this file's
+  std::vector<Violation> violations;  // of invariants; "Fatal" is this file's, liveness.h has the rest
   std::string trouble;                // why the harness could not judge; empty: it could
   checker::Verdict verdict;
   std::map<std::string, std::uint64_t> mutations_ran;  // by name, those switched on
@@ -88,6 +94,8 @@ class Trial {
   void watch_files();
   void count_operations();
   void end_faults();
+  void demand_of_core();
+  void demand_liveness();
   void end_clients();
   void audit();
   checker::Context context() const;

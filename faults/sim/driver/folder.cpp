@@ -149,6 +149,42 @@ std::string faults_jsonl(const TrialResult& result) {
   return text + Json{{"t", result.simulated.count()}, {"event", "nemesis.stop"}}.dump() + "\n";
 }
 
+std::string host_name(const std::string& host, int nodes) {
+  for (NodeId id = 1; id <= nodes; ++id)
+    if (node_host(id) == host) return plan::node_name(id);
+  return host == client_host(1) ? "c1" : host;
+}
+
+// What went over the network, all of it or, where that is too much to draw, what was under way around the violation.
+std::string messages_jsonl(const TrialResult& result, int nodes) {
+  constexpr std::size_t kMany = 40'000;
+  constexpr Duration kBefore = 5s;
+  constexpr Duration kAfter = 2s;
+  std::vector<MessageSeen> messages = result.evidence->messages;
+  if (messages.size() > kMany) {
+    const Instant around = result.violations.empty() ? Instant(result.simulated)
+                                                     : std::ranges::min(result.violations, {}, &Violation::at).at;
+    std::erase_if(messages, [&](const MessageSeen& seen) {
+      return seen.sent_at + kBefore < around || seen.sent_at > around + kAfter;
+    });
+  }
+  checker::sort_stably(messages, &MessageSeen::sent_at);
+  std::string text;
+  for (const MessageSeen& seen : messages) {
+    Json line{{"t", ns(seen.sent_at)},
+              {"a", seen.arrived_at ? Json(ns(*seen.arrived_at)) : Json(nullptr)},
+              {"from", host_name(seen.from, nodes)},
+              {"to", host_name(seen.to, nodes)},
+              {"api", seen.api},
+              {"reply", seen.reply},
+              {"id", seen.correlation},
+              {"c", seen.connection},
+              {"bytes", seen.bytes}};
+    text += line.dump() + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 Status store_world(const std::string& folder, const scenario::Scenario& scenario, const Played& played,
@@ -165,6 +201,7 @@ Status store_world(const std::string& folder, const scenario::Scenario& scenario
   ORDEAL_TRY(checker::write_file(folder + "/topology.json", text_of(topology_json(scenario.cluster.nodes))));
   ORDEAL_TRY(checker::write_file(folder + "/faults.jsonl", faults_jsonl(played.trial)));
   ORDEAL_TRY(write_traces(folder, scenario.cluster.nodes, evidence.traces));
+  ORDEAL_TRY(checker::write_file(folder + "/messages.jsonl", messages_jsonl(played.trial, scenario.cluster.nodes)));
   for (const history::FileView& view : evidence.history.files) ORDEAL_TRY(write_history(folder + "/history", view));
   ORDEAL_TRY(checker::write_file(folder + "/verdict.json", text_of(checker::to_json(whole_verdict(played.trial)))));
   return checker::write_file(folder + "/aggregates.json",

@@ -81,6 +81,19 @@ std::string trace_line(const TraceEvent& event) {
   return line;
 }
 
+std::string message_line(const MessageSeen& seen) {
+  const auto name = [](const std::string& host) {
+    const auto last = host.rfind('.');
+    const int number = last == std::string::npos ? 0 : std::atoi(host.c_str() + last + 1);
+    if (number > 100) return fmt::format("c{}", number - 100);
+    return number > 10 ? plan::node_name(number - 10) : host;
+  };
+  const std::string what = fmt::format("{} -> {} {}{}, {} bytes", name(seen.from), name(seen.to),
+                                       seen.api.empty() ? "?" : seen.api, seen.reply ? " reply" : "", seen.bytes);
+  if (!seen.arrived_at) return fmt::format("{:13.6f}  {}: never arrived", seconds(seen.sent_at), what);
+  return fmt::format("{:13.6f}  {}, sent at {:.6f}", seconds(*seen.arrived_at), what, seconds(seen.sent_at));
+}
+
 std::string fault_line(const FaultEvent& event) {
   return fmt::format("{:13.6f}  --- {:<26} {} {}{}{}", seconds(event.at), event.event, event.step, event.kind,
                      event.targets.empty() ? "" : fmt::format(" on {}", fmt::join(event.targets, ",")),

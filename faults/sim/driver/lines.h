@@ -15,6 +15,8 @@ void print_world(const Played& played);
 
 // "   12.345678  n2  partition.leader      topic=t partition=0 leader_epoch=5"
 std::string trace_line(const TraceEvent& event);
+// "   12.345678  n1 -> n2 Fetch reply, 120 bytes, sent at 12.345012"
+std::string message_line(const MessageSeen& seen);
 std::string fault_line(const FaultEvent& event);
 
 std::string shell_words(const std::vector<std::string>& words);

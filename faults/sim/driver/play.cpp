@@ -64,8 +64,10 @@ Result<Played> play(const scenario::Scenario& scenario, PlayOptions options) {
     if (std::ranges::find(made->cluster.mutations, bug) == made->cluster.mutations.end())
       made->cluster.mutations.push_back(bug);
   made->keep_evidence = options.keep_evidence;
-  made->check_files = options.check_files;
+  made->keep_messages = options.keep_messages;
+  made->cluster.log_draws = options.log_draws;
   made->on_trace = std::move(options.on_trace);
+  made->on_message = std::move(options.on_message);
   const std::vector<mutation::Bug> mutations = made->cluster.mutations;
   Played played;
   const auto began = std::chrono::steady_clock::now();

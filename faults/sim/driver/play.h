@@ -17,8 +17,10 @@ struct PlayOptions {
   bool with_bug = false;                 // the scenario's own switch is on
   std::vector<mutation::Bug> mutations;  // and these
   bool keep_evidence = false;            // also of a world that passed
-  bool check_files = true;
+  bool keep_messages = false;            // for a folder or a comparison; what the world does is the same
+  bool log_draws = false;
   std::function<void(const TraceEvent&)> on_trace;
+  std::function<void(const MessageSeen&)> on_message;
 };
 
 struct Played {

@@ -15,9 +15,17 @@ namespace {
 
 constexpr std::uint64_t kTwiceIn = 20;
 
-// Both runs of a seed that differ, told by what their nodes said first that was not the same.
+PlayOptions play_options(const Arguments& arguments) {
+  PlayOptions options;
+  options.mutations = arguments.mutations;
+  return options;
+}
+
+// What the two runs drew differently first; else what their nodes said; else their fingerprints.
 std::string first_difference(const TrialResult& a, const TrialResult& b) {
   if (!a.evidence || !b.evidence) return "no evidence was kept";
+  if (const std::string draw = DrawLog::first_difference(a.evidence->draws, b.evidence->draws); !draw.empty())
+    return draw;
   const auto& one = a.evidence->traces;
   const auto& two = b.evidence->traces;
   for (std::size_t i = 0; i < std::min(one.size(), two.size()); ++i) {
@@ -25,40 +33,48 @@ std::string first_difference(const TrialResult& a, const TrialResult& b) {
     const std::string second = trace_line(two[i]);
     if (first != second) return fmt::format("event {}:\n  {}\n  {}", i + 1, first, second);
   }
-  if (one.size() != two.size()) return fmt::format("{} events against {}", one.size(), two.size());
-  return fmt::format("no event; last draws {:016x} and {:016x}", a.last_draw, b.last_draw);
-}
-
-PlayOptions play_options(const Arguments& arguments) {
-  PlayOptions options;
-  options.mutations = arguments.mutations;
-  options.keep_evidence = arguments.keep || arguments.twice;
-  return options;
+  return fmt::format("no draw and no event; last draws {:016x} and {:016x}", a.last_draw, b.last_draw);
 }
 
 // 0, or the exit code of a harness that does not repeat itself.
-int play_again(const Arguments& arguments, const scenario::Scenario& world, const Played& first) {
+int compare(const Arguments& arguments, const scenario::Scenario& world, const Played& first, const Played& again) {
+  if (again.trial.digest == first.trial.digest && again.trial.last_draw == first.trial.last_draw) return 0;
   PlayOptions options = play_options(arguments);
   options.keep_evidence = true;
-  const auto again = play(world, options);
-  const bool same =
-      again && again->trial.digest == first.trial.digest && again->trial.last_draw == first.trial.last_draw;
-  if (same) {
-    if (!arguments.json) fmt::print("  again: the same digest and the same last draw\n");
-    return 0;
-  }
-  const auto once_more = play(world, options);  // the first may have passed and kept nothing
-  fmt::print(stderr, "ordeal-sim: seed {} gave digest {:016x}, then {:016x}; they differ first at {}\n", world.seed,
-             first.trial.digest, again ? again->trial.digest : 0,
-             again && once_more ? first_difference(once_more->trial, again->trial) : "the start");
+  options.log_draws = true;
+  const auto one = play(world, options);
+  const auto two = play(world, options);
+  fmt::print(stderr, "ordeal-sim: seed {} gave digest {:016x}, then {:016x}; two more runs differ first at {}\n",
+             world.seed, first.trial.digest, again.trial.digest,
+             one && two ? first_difference(one->trial, two->trial) : "the start");
   return kExitHarness;
+}
+
+// Stored is a second run of the same world, which also keeps its messages; that it is the same world is tested here.
+int store(const Arguments& arguments, const scenario::Scenario& world, const Played& first,
+          const std::vector<std::string>& words, nlohmann::ordered_json& line) {
+  PlayOptions options = play_options(arguments);
+  options.keep_evidence = true;
+  options.keep_messages = true;
+  const auto again = play(world, options);
+  if (!again) return kExitHarness;
+  const std::string folder = fmt::format("{}/seed-{}", arguments.out, world.seed);
+  if (const Status stored = store_world(folder, world, *again, words); !stored) {
+    fmt::print(stderr, "ordeal-sim: seed {} could not be stored: {}\n", world.seed, stored.error().to_string());
+    return kExitHarness;
+  }
+  line["folder"] = folder;
+  return compare(arguments, world, first, *again);
 }
 
 int run_seed(const Arguments& arguments, std::uint64_t seed) {
   const scenario::Scenario world = world_of(arguments, seed);
   const std::vector<std::string> words = replay_words(arguments, seed);
   PlayOptions options = play_options(arguments);
-  if (arguments.trace) options.on_trace = [](const TraceEvent& event) { fmt::print("{}\n", trace_line(event)); };
+  if (arguments.trace) {
+    options.on_trace = [](const TraceEvent& event) { fmt::print("{}\n", trace_line(event)); };
+    options.on_message = [](const MessageSeen& seen) { fmt::print("{}\n", message_line(seen)); };
+  }
   const auto played = play(world, std::move(options));
   if (!played) {
     fmt::print(stderr, "ordeal-sim: seed {}: {}\n", seed, played.error().text);
@@ -66,15 +82,8 @@ int run_seed(const Arguments& arguments, std::uint64_t seed) {
   }
   int code = exit_code(played->trial);
   nlohmann::ordered_json line = world_json(*played, words);
-  if (!arguments.out.empty() && (code != 0 || arguments.keep)) {
-    const std::string folder = fmt::format("{}/seed-{}", arguments.out, seed);
-    if (const Status stored = store_world(folder, world, *played, words); !stored) {
-      fmt::print(stderr, "ordeal-sim: seed {} could not be stored: {}\n", seed, stored.error().to_string());
-      code = worst(code, kExitHarness);
-    } else {
-      line["folder"] = folder;
-    }
-  }
+  const bool stored = !arguments.out.empty() && (code != 0 || arguments.keep);
+  if (stored) code = worst(code, store(arguments, world, *played, words, line));
   if (arguments.json)
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else
@@ -82,7 +91,12 @@ int run_seed(const Arguments& arguments, std::uint64_t seed) {
   if (arguments.trace)
     for (const FaultEvent& event : played->trial.events) fmt::print("{}\n", fault_line(event));
   const bool twice = arguments.twice || (arguments.count > 1 && Random(seed).fork("twice").chance(1, kTwiceIn));
-  if (twice) code = worst(code, play_again(arguments, world, *played));
+  if (twice && !stored) {
+    const auto again = play(world, play_options(arguments));
+    const int same = again ? compare(arguments, world, *played, *again) : kExitHarness;
+    if (same == 0 && !arguments.json) fmt::print("  again: the same digest and the same last draw\n");
+    code = worst(code, same);
+  }
   if (code != 0 && !arguments.json) fmt::print("  again: ordeal-sim {}\n", shell_words(words));
   std::fflush(stdout);
   return code;

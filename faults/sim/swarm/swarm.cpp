@@ -41,6 +41,21 @@ std::string title_of(const scenario::Scenario& world, const workload::LogConfig&
                      world.plan && !world.plan->description.empty() ? world.plan->description : "a plan");
 }
 
+// Segments small enough to roll, but neither smaller than a few batches nor so many that a world is all files.
+void fit_segments(const workload::LogConfig& workload, ConfigMap& set, std::vector<workload::TopicSpec>& topics) {
+  constexpr std::int64_t kSeconds = 60;
+  constexpr std::int64_t kSegmentsMost = 100;
+  const std::int64_t written = static_cast<std::int64_t>(workload.rate) * (workload.value_size + 80) * kSeconds;
+  const std::int64_t least = std::max<std::int64_t>(1024 + 8 * workload.value_size, written / kSegmentsMost);
+  const auto raise = [least](std::string& text) {
+    text = std::to_string(std::max<std::int64_t>(least, std::stoll(text)));
+  };
+  if (const auto given = set.find("log.segment.bytes"); given != set.end()) raise(given->second);
+  for (workload::TopicSpec& topic : topics)
+    for (auto& [key, value] : topic.configs)
+      if (key == "segment.bytes") raise(value);
+}
+
 Duration draw_time(Random random, bool small) {
   return std::chrono::seconds(small ? random.between(20, 30) : random.between(20, 60));
 }
@@ -63,6 +78,7 @@ scenario::Scenario draw_world(std::uint64_t seed, const Overrides& overrides) {
   draw_timeouts(root.fork("timeouts"), set);
   draw_limits(root.fork("limits"), set);
   draw_clients(root.fork("clients"), workload, overrides.small);
+  fit_segments(workload, set, workload.topics);
   take_settings(overrides, set);
   world.cluster.network = draw_network(root.fork("network"));
   world.cluster.shuffle = root.fork("shuffle").chance(3, 4);
