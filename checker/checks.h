@@ -26,6 +26,7 @@ inline bool stands(const Partition& partition, std::uint64_t value, const Send& 
   const std::size_t at = partition.map.find(send.offset);
   const std::uint64_t there = at == partition.map.size() ? kEmptySlot : partition.slot[at];
   const bool is_it = there != kEmptySlot && (there & history::kNoValue) == value;
+  if (partition.removed(send.offset)) return is_it;  // it may have been lost, and the offset used again, before that
   if (partition.decides(send.offset) || (partition.drained && send.offset >= partition.position))
     return is_it && (partition.seen[at] & kSlotAudited) != 0;
   return is_it || there == kEmptySlot;
