@@ -40,9 +40,9 @@ constexpr std::array kBugs{
     BugInfo{Bug::isr_ignore_broker_epoch, "A14", "isr.ignore_broker_epoch", "KIP-903, KAFKA-14139",
             "the controller admits a joiner to the ISR although it has restarted since it fetched", "lost-write"},
     BugInfo{Bug::isr_hw_below_min_isr, "A15a", "isr.hw_below_min_isr", "KIP-966, KAFKA-15583",
-            "the high watermark goes on while the ISR is below its minimum", "lost-write"},
+            "the high watermark goes on while the ISR is below its minimum", "HighWatermarkNeedsMinIsr"},
     BugInfo{Bug::isr_keep_unclean_last, "A15b", "isr.keep_unclean_last", "KIP-966",
-            "the last replica of an ISR stays electable after an unclean shutdown", "lost-write"},
+            "the last replica of an ISR stays electable after an unclean shutdown", "UncleanExclusion"},
     BugInfo{Bug::repl_list_offsets_before_leso, "A16", "repl.list_offsets_before_leso", "KIP-207",
             "a new leader answers the latest offset before its high watermark reached its epoch's start",
             "end-offset-regression"},
@@ -103,7 +103,8 @@ constexpr std::array kBugs{
     BugInfo{Bug::ctl_isr_allows_fenced, "F11", "ctl.isr_allows_fenced", "KAFKA-13916, KIP-841",
             "a fenced or stopping broker may join an ISR", "NoFencedInIsr"},
     BugInfo{Bug::ctl_accept_stale_epoch, "F12", "ctl.accept_stale_epoch", "KAFKA-6082, KIP-570",
-            "a partition change in an old epoch is applied over a newer one", "SingleLeader"},
+            "a deposed leader's ISR change is applied over the election of its successor, and it leads again",
+            "lost-write"},
 };
 static_assert(kBugs.size() == static_cast<std::size_t>(Bug::count_));
 
