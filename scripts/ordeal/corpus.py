@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+import yaml
+
 from ordeal import facts, paths, simulator
 from ordeal.errors import HARNESS, PASS, UNKNOWN, USAGE, VIOLATION, OrdealError
 
@@ -43,7 +45,7 @@ def play(bug: dict, folder: Path) -> dict:
     """The bug's row, filled in from its script; absent bugs stay as they are."""
     if bug.get("code"):
         return bug
-    row = dict(bug, ran=0, caught=False)
+    row = dict(bug, ran=0, caught=False, property=expected(bug))
     stored = folder / f"{row['id']}-{row['name']}"
     try:
         off = simulator.world(["--scenario", row["name"]])
@@ -62,6 +64,16 @@ def play(bug: dict, folder: Path) -> dict:
     if on.get("folder"):
         row["folder"] = on["folder"]
     return row
+
+
+def expected(bug: dict) -> str:
+    """What must be named: what its script says, else what the registry says."""
+    path = SCRIPTS / f"{bug['name']}.yaml"
+    try:
+        own = (yaml.safe_load(path.read_text()) or {}).get("property") if path.is_file() else None
+    except yaml.YAMLError:
+        own = None  # the simulator says what is wrong with the file
+    return str(own or bug["property"])
 
 
 def _told(row: dict) -> dict:

@@ -57,6 +57,7 @@ int run_one(const Arguments& arguments, const scenario::Scenario& scenario) {
   options.with_bug = arguments.mutate_scenario;
   options.mutations = arguments.mutations;
   options.keep_evidence = arguments.keep;
+  options.keep_messages = !arguments.out.empty();
   if (arguments.trace) options.on_trace = [](const TraceEvent& event) { fmt::print("{}\n", trace_line(event)); };
   const auto played = play(scenario, options);
   if (!played) {
