@@ -9,6 +9,7 @@ import json
 from reports.model import Run, plural
 
 MOST = 20_000  # messages and marks embedded; those nearest to the violation stay
+IDLE_SPREAD = 4  # bytes that terms and offsets add to an empty append as they grow
 
 ROLE_WORDS = {"leader": "Raft leader", "candidate": "Raft candidate", "follower": "Raft follower", "observer": "Raft observer", "prevote": "asks for votes"}
 
@@ -19,7 +20,7 @@ def diagram(run: Run) -> dict | None:
         return None
     focus = [v for v in run.violations if v.get("from_ns")]
     middle = (focus[0].get("to_ns") or focus[0]["from_ns"]) if focus else None
-    rows = _nearest(rows, middle)
+    rows = _quietened(_nearest(rows, middle))
     t0, t1 = rows[0]["t"], max(max(r["t"], r.get("a") or 0) for r in rows)
     marks = _nearest([m for m in _marks(run, t0, t1)], middle)
     lanes = _lanes(rows, marks)
@@ -63,6 +64,18 @@ def _read(path) -> list[dict]:
         if isinstance(row, dict) and {"t", "from", "to"} <= row.keys():
             rows.append(row)
     return sorted(rows, key=lambda r: r["t"])
+
+
+def _quietened(rows: list[dict]) -> list[dict]:
+    """A Raft leader appends nothing again and again to be heard of: its smallest messages, and their answers, are set apart."""
+    sizes = [r["bytes"] for r in rows if r.get("api") == "raft_append" and not r.get("reply") and "bytes" in r]
+    if sizes:
+        least = min(sizes) + IDLE_SPREAD
+        idle = {(r.get("c"), r.get("id")) for r in rows if r.get("api") == "raft_append" and not r.get("reply") and r.get("bytes", 1 << 30) <= least}
+        for row in rows:
+            if row.get("api") == "raft_append" and (row.get("c"), row.get("id")) in idle:
+                row["api"] = "raft_append (idle)"
+    return rows
 
 
 def _nearest(rows: list[dict], middle: int | None) -> list[dict]:

@@ -9,7 +9,7 @@ const Messages = (() => {
   const host = document.getElementById("message-lanes"), canvas = host.querySelector("canvas"), tip = document.getElementById("message-tip");
   const said = document.getElementById("message-said"), pen = canvas.getContext("2d");
   const LEFT = 46, TOP = 34, ROW = 74, FOOT = 26, LABELS = 260, HEADS = 3000, LEAST_US = 200;
-  const quiet = data.apis.map((name) => /heartbeat/i.test(name));
+  const quiet = data.apis.map((name) => /heartbeat|^ping$|\(idle\)/i.test(name)), placed = data.messages.some((m) => m[6].length);
   const state = { from: 0, to: data.length_us, off: new Set(data.apis.map((_, i) => i).filter((i) => quiet[i])), partition: -1, chosen: -1, cursor: null, drag: null };
   let colours = {}, width = 0, drawn = [], frame = 0;
 
@@ -19,7 +19,7 @@ const Messages = (() => {
   const y = (lane) => TOP + ROW * lane + ROW / 2;
   const clamp = (t) => Math.min(data.length_us, Math.max(0, t));
   const when = (us) => clockText((us + data.t0_us) * 1000, 6);
-  const fits = (m) => !state.off.has(m[4]) && (state.partition < 0 || m[6].includes(state.partition));
+  const fits = (m) => !state.off.has(m[4]) && (state.partition < 0 || !placed || m[6].includes(state.partition));
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);

@@ -195,3 +195,15 @@ def test_every_invariant_of_the_simulator_has_words():
     sources = [p for folder in ("invariants", "cluster") for p in (root / "faults" / "sim" / folder).glob("*.cpp") if not p.name.endswith("_test.cpp")]
     reported = {name for p in sources for name in re.findall(r'(?:report|violate)\w*\(\s*"([A-Z][A-Za-z]+)"', p.read_text())}
     assert len(reported) > 10 and reported <= TITLES.keys(), reported - TITLES.keys()
+
+
+def test_appends_of_nothing_are_set_apart_from_those_that_carry_records(tmp_path):
+    from reports import messages
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    rows = [{"t": 10 + i, "a": 20 + i, "from": "n1", "to": "n2", "api": "raft_append", "reply": i % 2 == 1, "c": 3, "id": i // 2, "bytes": 52 + 60 * (i == 2)}
+            for i in range(6)]
+    (folder / "messages.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found = messages.diagram(model.load(folder))
+    assert [found["apis"][m[4]] for m in found["messages"]] == ["raft_append (idle)"] * 2 + ["raft_append"] * 2 + ["raft_append (idle)"] * 2
