@@ -45,6 +45,7 @@ class Broker {
   const BrokerConfig& config() const { return config_; }
   // For tools, invariants and tests; valid while the broker runs.
   meta::Node& node() { return *node_; }
+  meta::Node* started_node() { return node_started_ ? node_.get() : nullptr; }  // also of a broker that does not serve
   replica::ReplicaManager& replicas() { return *replicas_; }
   Endpoint local(const std::string& listener) const;  // the address really listened on
 

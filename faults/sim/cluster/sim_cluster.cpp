@@ -65,8 +65,10 @@ class SimCluster::Process {
     const bool dead =
         world_.state(context_.node) == NodeState::down || world_.incarnation(context_.node) != context_.incarnation;
     if (dead) return;
-    fatals_.push_back(fmt::format("node {} at {} ns: {}", context_.node,
-                                  context_.env.scheduler.now().time_since_epoch().count(), why));
+    if (!world_.disk(context_.node).has_failed()) {  // else ending itself is what a broker should do
+      fatals_.push_back(
+          fmt::format("node {} at {} ns: {}", context_.node, world_.now().time_since_epoch().count(), why));
+    }
     context_.fatal(why);
   }
 
@@ -232,6 +234,12 @@ server::Broker* SimCluster::broker(NodeId node) {
   if (world_.state(node) == NodeState::down || !world_.started(node)) return nullptr;
   server::Broker& found = world_.process<Process>(node).broker();
   return found.serving() ? &found : nullptr;
+}
+
+std::optional<meta::QuorumStatus> SimCluster::quorum(NodeId node) {
+  if (world_.state(node) == NodeState::down || !world_.started(node)) return std::nullopt;
+  meta::Node* found = world_.process<Process>(node).broker().started_node();
+  return found == nullptr ? std::nullopt : std::optional(found->quorum());
 }
 
 bool SimCluster::serving(NodeId node) { return broker(node) != nullptr; }

@@ -92,12 +92,17 @@ class SimCluster {
   void disk_heal(NodeId node);    // ends what the two above began
   Status wipe_disk(NodeId node);  // refused while it runs
   void set_clock(NodeId node, Duration offset);
+  void set_clock_drift(NodeId node, std::int64_t ppm);  // of the wall clock
   // A request to the active controller from a node that serves; an error when no answer came within `bound`.
-  Result<meta::ControllerResponse> ask_controller(meta::ControllerRequest request, Duration bound);
+  // `via`: the node that asks; kNoNode: the active controller, or else any.
+  Result<meta::ControllerResponse> ask_controller(meta::ControllerRequest request, Duration bound,
+                                                  NodeId via = kNoNode);
+  Status tell_controller(meta::ControllerRequest request, Duration bound, NodeId via = kNoNode);  // awaits no answer
 
   // Sight.
   bool serving(NodeId node);
-  server::Broker* broker(NodeId node);  // null unless it serves
+  std::optional<meta::QuorumStatus> quorum(NodeId node);  // none: it is down, or starting
+  server::Broker* broker(NodeId node);                    // null unless it serves
   NodeId leader(const TopicPartition& at);
   LeaderEpoch leader_epoch(const TopicPartition& at);
   std::set<NodeId> isr(const TopicPartition& at);
@@ -125,6 +130,7 @@ class SimCluster {
   class Process;
 
   const meta::PartitionImage* partition(const TopicPartition& at);
+  Result<NodeId> asker(NodeId via);
   std::string note_begin(std::string kind, std::vector<NodeId> nodes, std::string evidence);
   void note_heal(const std::string& kind, NodeId node);
 

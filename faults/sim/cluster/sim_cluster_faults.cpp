@@ -67,6 +67,11 @@ void SimCluster::set_clock(NodeId node, Duration offset) {
   note_begin("clock.offset", {node}, fmt::format("{} ms", offset / 1ms));
 }
 
+void SimCluster::set_clock_drift(NodeId node, std::int64_t ppm) {
+  world_.set_clock_drift(node, ppm);
+  note_begin("clock.drift", {node}, fmt::format("{} ppm", ppm));
+}
+
 namespace {
 
 env::Task<> ask(meta::Node* node, meta::ControllerRequest request, Instant deadline,
@@ -77,17 +82,33 @@ env::Task<> ask(meta::Node* node, meta::ControllerRequest request, Instant deadl
 
 }  // namespace
 
-Result<meta::ControllerResponse> SimCluster::ask_controller(meta::ControllerRequest request, Duration bound) {
-  NodeId via = controller();
+Result<NodeId> SimCluster::asker(NodeId via) {
+  if (via == kNoNode) via = controller();
   for (const NodeId id : world_.nodes())
     if (via == kNoNode && serving(id) && world_.state(id) == NodeState::running) via = id;
-  if (via == kNoNode) return fail(Errc::unreachable, "no node serves that could ask the controller");
+  if (via == kNoNode || !serving(via)) return fail(Errc::unreachable, "no node serves that could ask the controller");
+  return via;
+}
+
+Result<meta::ControllerResponse> SimCluster::ask_controller(meta::ControllerRequest request, Duration bound,
+                                                            NodeId via) {
+  const Result<NodeId> from = asker(via);
+  if (!from) return fail(from.error());
   auto answer = std::make_shared<Result<meta::ControllerResponse>>(fail(Errc::timed_out, "no answer"));
-  env::Env& env = world_.env(via);
-  const bool ended = finish(env, ask(&broker(via)->node(), std::move(request), world_.now() + bound, answer),
-                            "scenario.request", bound + 1s);
+  const bool ended =
+      finish(world_.env(*from), ask(&broker(*from)->node(), std::move(request), world_.now() + bound, answer),
+             "scenario.request", bound + 1s);
   if (!ended) return fail(Errc::timed_out, "the controller did not answer in time");
   return std::move(*answer);
+}
+
+Status SimCluster::tell_controller(meta::ControllerRequest request, Duration bound, NodeId via) {
+  const Result<NodeId> from = asker(via);
+  if (!from) return fail(from.error());
+  auto answer = std::make_shared<Result<meta::ControllerResponse>>(fail(Errc::timed_out, "no answer"));
+  world_.env(*from).scheduler.spawn(
+      ask(&broker(*from)->node(), std::move(request), world_.now() + bound, std::move(answer)), "scenario.request");
+  return {};
 }
 
 }  // namespace ordeal::sim

@@ -140,8 +140,12 @@ Status Player::disk_heal(const Step&, const Json& given) {
 Status Player::clock(const Step&, const Json& given) {
   const Result<std::vector<NodeId>> targets = nodes(given["node"]);
   if (!targets) return fail(targets.error());
-  if (given.contains("drift_ppm")) return fail(Errc::unsupported, "clocks of the simulator do not drift yet");
-  if (!given.contains("offset")) return fail(Errc::invalid_argument, "clock needs an offset");
+  if (given.contains("drift_ppm")) {
+    const Result<std::int64_t> ppm = number(given["drift_ppm"]);
+    if (!ppm) return fail(ppm.error());
+    for (const NodeId id : *targets) cluster().set_clock_drift(id, *ppm);
+  }
+  if (!given.contains("offset")) return {};
   const Result<scenario::Value> offset = value(given["offset"]);
   if (!offset) return fail(offset.error());
   const auto* length = std::get_if<Duration>(&offset->is);

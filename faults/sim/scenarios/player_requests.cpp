@@ -124,8 +124,28 @@ Status Player::remove(const Step&, const Json& given) {
   return all_accepted(answer->delete_topics().topics());
 }
 
-Status Player::voters(const Step&, const Json&) {
-  return fail(Errc::unsupported, "the voters of this broker cannot be changed yet");
+Status Player::voters(const Step& step, const Json& given) {
+  if (given.contains("add") == given.contains("remove"))
+    return fail(Errc::invalid_argument, "voters takes either add or remove");
+  const bool remove = given.contains("remove");
+  const Result<NodeId> target = node(given[remove ? "remove" : "add"]);
+  if (!target) return fail(target.error());
+  NodeId via = kNoNode;
+  if (given.contains("via")) {
+    const Result<NodeId> asked = node(given["via"]);
+    if (!asked) return fail(asked.error());
+    via = *asked;
+  }
+  meta::ControllerRequest request;
+  auto* body = request.mutable_alter_voters();
+  body->set_remove(remove);
+  body->set_node_id(*target);
+  body->set_host(node_host(*target));
+  body->set_port(kControllerPort);
+  if (!step.arguments.value("wait", true)) return cluster().tell_controller(std::move(request), kRequestBound, via);
+  const auto answer = cluster().ask_controller(std::move(request), kRequestBound, via);
+  if (!answer) return fail(answer.error());
+  return accepted(answer->alter_voters());
 }
 
 }  // namespace ordeal::sim

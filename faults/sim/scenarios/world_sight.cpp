@@ -87,18 +87,22 @@ std::optional<Value> WorldSight::of_node(std::string_view function, NodeId node)
     const meta::BrokerImage* found = image && known ? image->broker(node) : nullptr;
     return Value::truth(found == nullptr || found->fenced);
   }
-  server::Broker* running = known ? cluster.broker(node) : nullptr;
-  if (function == "raft_commit") return Value::number(running == nullptr ? -1 : running->node().image()->offset());
-  if (function == "raft_leader")
-    return Value::number(running == nullptr ? scenario::kNobody : shown(running->node().controller_id()));
-  if (function == "raft_term") {
-    if (!known || trial_.world().state(node) == NodeState::down) return Value::number(-1);
-    const std::vector<TraceEvent>& events = trial_.world().trace().events();
-    for (std::size_t i = events.size(); i-- > 0;)
-      if (events[i].node == node && events[i].kind == "raft.role") return Value::number(*events[i].number("term"));
-    return Value::number(-1);
-  }
+  const std::optional<meta::QuorumStatus> quorum = known ? cluster.quorum(node) : std::nullopt;
+  if (function == "raft_term") return Value::number(quorum ? quorum->term : -1);
+  if (function == "raft_leader") return Value::number(quorum ? shown(quorum->leader) : scenario::kNobody);
+  if (function == "raft_commit") return Value::number(quorum ? quorum->commit : -1);
+  if (function == "raft_end") return Value::number(quorum ? quorum->end : -1);
   return std::nullopt;
+}
+
+// As the node sees them that has come furthest.
+Value WorldSight::voters() const {
+  std::optional<meta::QuorumStatus> furthest;
+  for (const NodeId id : trial_.world().nodes()) {
+    const auto own = trial_.cluster().quorum(id);
+    if (own && (!furthest || own->commit > furthest->commit)) furthest = own;
+  }
+  return furthest ? set_of(furthest->voters) : Value::nodes({});
 }
 
 std::optional<Value> WorldSight::of_world(std::string_view function) const {
@@ -106,7 +110,7 @@ std::optional<Value> WorldSight::of_world(std::string_view function) const {
   const workload::Progress& progress = trial_.progress();
   if (function == "controller") return Value::number(shown(cluster.controller()));
   if (function == "nodes") return set_of(trial_.world().nodes());
-  if (function == "voters") return set_of(trial_.world().nodes());
+  if (function == "voters") return voters();
   if (function == "whole") return Value::truth(cluster.why_not_whole().empty());
   if (function == "acked") return Value::number(static_cast<std::int64_t>(progress.ok));
   if (function == "sent") return Value::number(static_cast<std::int64_t>(progress.invoked));

@@ -30,6 +30,7 @@ class WorldSight final : public scenario::Sight {
   std::optional<scenario::Value> of_partition(std::string_view function, const TopicPartition& at) const;
   std::optional<scenario::Value> of_replica(std::string_view function, NodeId node, const TopicPartition& at) const;
   std::optional<scenario::Value> of_node(std::string_view function, NodeId node) const;
+  scenario::Value voters() const;
   std::optional<scenario::Value> of_world(std::string_view function) const;
 
   Trial& trial_;
