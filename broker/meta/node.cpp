@@ -47,6 +47,9 @@ env::Task<Status> Node::Impl::start() {
   raft_config.id = config_.id;
   raft_config.voters = config_.voters;
   raft_config.endpoint = own_endpoint();
+  // A log that is kept short is also sent in short pieces.
+  const std::int64_t batch = std::clamp<std::int64_t>(config_.raft_entries_max / 8, 1, 256);
+  raft_config.batch_entries_max = static_cast<std::size_t>(batch);
   raft_config.election_timeout = config_.election_timeout;
   raft_config.heartbeat_interval = config_.raft_heartbeat;
   raft_config.quorum_timeout = config_.quorum_timeout;

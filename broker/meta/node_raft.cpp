@@ -52,6 +52,7 @@ env::Task<> Node::Impl::raft_loop() {
       activate_controller();
       continue;
     }
+    note_quorum();
     if (!events_.empty()) continue;
     const Instant deadline = next_deadline();
     if (deadline <= env_.scheduler.now()) continue;
@@ -77,7 +78,6 @@ void Node::Impl::step_events() {
   const Instant now = env_.scheduler.now();
   if (now >= raft_->next_deadline()) raft_->tick(now);
   note_role();
-  note_quorum();
   if (controller_ && now >= controller_->next_deadline()) tick_controller();
 }
 
@@ -124,6 +124,7 @@ env::Task<Status> Node::Impl::perform(raft::Effects effects) {
     if (!written) co_return written;
     note_persisted(effects);
   }
+  note_quorum();
   if (gate_.closing()) co_return Status{};
   // 2. send
   for (const raft::Message& message : effects.send) send_raft(message);
