@@ -57,6 +57,7 @@ void SimDisk::power_cut() {
 }
 
 void SimDisk::wipe() {
+  failed_ = true;
   root_ = std::make_shared<Inode>(true);
   tell(DiskChange::wipe, "");
 }
@@ -66,6 +67,7 @@ Status SimDisk::flip_bit(const std::string& path, std::uint64_t offset, unsigned
   if (inode == nullptr || inode->is_directory) return missing(path);
   if (offset >= inode->cached.size()) return fail(Errc::out_of_range, fmt::format("{}: no byte {}", path, offset));
   const auto mask = static_cast<std::uint8_t>(1U << (bit % 8));
+  failed_ = true;
   inode->cached[offset] ^= mask;
   if (offset < inode->durable.size()) inode->durable[offset] ^= mask;
   tell(DiskChange::rot, path, offset);
@@ -161,8 +163,7 @@ class SimFile final : public env::File {
     for (const ByteView part : parts) change.bytes.insert(change.bytes.end(), part.begin(), part.end());
     if (change.bytes.empty()) return {};
     const std::uint64_t end = offset + change.bytes.size();
-    if (end > inode_->cached.size() && end - inode_->cached.size() > disk_.room())
-      return fail(Errc::no_space, path_ + ": the disk is full");
+    if (end > inode_->cached.size() && end - inode_->cached.size() > disk_.room()) return disk_.full(path_);
     const bool strikes = disk_.strikes(path_);
     const bool cut_short = struck->kind == DiskFault::Kind::short_write;
     if (strikes || cut_short) change.bytes.resize(disk_.random_.below(change.bytes.size() + (strikes ? 1 : 0)));
@@ -212,7 +213,7 @@ class SimFile final : public env::File {
   Status preallocate(std::uint64_t size) override {
     if (frozen_->frozen) return dead(path_);
     const std::uint64_t have = inode_->cached.size();
-    return size > have && size - have > disk_.room() ? fail(Errc::no_space, path_ + ": the disk is full") : Status{};
+    return size > have && size - have > disk_.room() ? disk_.full(path_) : Status{};
   }
 
   Result<std::uint64_t> size() const override {

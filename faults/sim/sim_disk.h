@@ -79,11 +79,13 @@ class SimDisk {
   void disarm_crash() { crash_in_.reset(); }
   void on_crash(std::function<void(CrashKind)> fn) { on_crash_ = std::move(fn); }
   void inject(DiskFault fault);
-  void heal(const std::string& name);                            // ends the faults of that name; stalled calls return
-  void clear_faults();                                           // ends all of them, and the limit of capacity
-  bool faulty(const std::string& name) const;                    // whether a fault of that name can still strike
-  std::uint64_t fault_hits(const std::string& name) const;       // calls that faults of that name have struck so far
-  void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }  // writes beyond fail with no_space
+  void heal(const std::string& name);                       // ends the faults of that name; stalled calls return
+  void clear_faults();                                      // ends all of them, and the limit of capacity
+  bool faulty(const std::string& name) const;               // whether a fault of that name can still strike
+  std::uint64_t fault_hits(const std::string& name) const;  // calls that faults of that name have struck so far
+  // Whether it ever answered a call with an error or wrong bytes, or was damaged: a broker may end itself over that.
+  bool has_failed() const { return failed_; }
+  void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }                  // writes beyond fail with no_space
   Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
   // Rot at a drawn place of a drawn file that is not empty and whose path contains `path_part`; says where.
   Result<std::string> flip_drawn_bit(const std::string& path_part, Random& random);
@@ -130,6 +132,7 @@ class SimDisk {
   bool strikes(const std::string& path);  // is this changing call the one that crashes?
   Status crash(Frozen& handle, const std::string& path);
   std::uint64_t room() const;
+  std::unexpected<Error> full(const std::string& path);
 
   SimLoop& loop_;
   std::uint64_t id_;
@@ -144,6 +147,7 @@ class SimDisk {
   std::function<void(DiskChange, const std::string&, std::uint64_t)> watcher_;
   std::uint64_t capacity_ = UINT64_MAX;
   std::uint64_t operations_ = 0;
+  bool failed_ = false;
   bool recording_ = false;
   std::vector<std::string> recorded_;
 };

@@ -108,6 +108,7 @@ Result<SimDisk::Struck> SimDisk::begin(const Frozen& handle, FileOp op, const st
   const Armed* armed = striking(op, path);
   if (armed == nullptr) return Struck{};
   const DiskFault& fault = armed->fault;
+  failed_ = failed_ || (fault.kind != DiskFault::Kind::slow && fault.kind != DiskFault::Kind::stall);
   switch (fault.kind) {
     case DiskFault::Kind::error:
       return fail(fault.error, fmt::format("{} {}: injected fault", file_op_name(op), path));
@@ -121,6 +122,11 @@ Result<SimDisk::Struck> SimDisk::begin(const Frozen& handle, FileOp op, const st
       break;
   }
   return Struck{fault.kind, fault.error};
+}
+
+std::unexpected<Error> SimDisk::full(const std::string& path) {
+  failed_ = true;
+  return fail(Errc::no_space, path + ": the disk is full");
 }
 
 void SimDisk::crash_in_call(std::uint64_t calls, CrashKind kind, std::string path_part) {

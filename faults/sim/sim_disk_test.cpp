@@ -179,11 +179,13 @@ TEST_CASE("a full disk refuses growth but not overwriting") {
   make_directory(handle);
   world.disk.set_capacity(10);
   write(handle, "/d/f", "12345678");
+  CHECK_FALSE(world.disk.has_failed());
   auto file = open(handle, "/d/f");
   CHECK(file->write_at(8, as_bytes("123")).error().code == Errc::no_space);
   CHECK(file->preallocate(11).error().code == Errc::no_space);
   CHECK(file->write_at(0, as_bytes("87654321")).has_value());
   CHECK(world.disk.used_bytes() == 8);
+  CHECK(world.disk.has_failed());
   REQUIRE(handle.remove("/d/f").has_value());
   CHECK(world.disk.used_bytes() == 0);
 }

@@ -76,7 +76,9 @@ bool SimLoop::run_one_ready() {
   running_ = nullptr;
   if (node->watched_ != nullptr && node->watched_->draws() != draws)
     digest_.drew([&] { return fmt::format("own draws of {}", node->id_); }, node->watched_->draws());
-  now_ += Duration(node->order_.between(options_.step_cost_min.count(), options_.step_cost_max.count()));
+  last_draw_ = node->order_.next();
+  const auto span = static_cast<std::uint64_t>((options_.step_cost_max - options_.step_cost_min).count()) + 1;
+  now_ += options_.step_cost_min + Duration(static_cast<std::int64_t>((last_draw_ >> 32) * span >> 32));
   return true;
 }
 
@@ -222,7 +224,6 @@ void SimScheduler::post(Job job) {
 Instant SimScheduler::draw_place() {
   if (!loop_.options_.shuffle) return last_place_ = std::max(last_place_, loop_.now());
   const std::uint64_t draw = order_.next();
-  loop_.last_draw_ = draw;
   loop_.digest_.drew([this] { return fmt::format("order of {}", id_); }, draw);
   const std::uint64_t span = draw % 8 == 0 ? kFar : kNear;
   return loop_.now() + Duration(static_cast<std::int64_t>((draw >> 32) * span >> 32));
