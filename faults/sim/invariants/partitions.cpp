@@ -162,7 +162,7 @@ PartitionInvariants::Agreement PartitionInvariants::compare(PartitionView& view,
   model->forget_damage();
   for (; agrees < view.truth.size(); ++agrees) {
     const BatchId& wanted = view.truth[agrees];
-    if (wanted.last_offset < model->start()) continue;  // retention took it
+    if (wanted.last_offset < model->deleted_to()) continue;  // retention took it
     const std::size_t found = model->find(wanted.base_offset);
     if (found == model->size()) return Agreement::shorter;
     if (model->batch(found) != wanted) return Agreement::differs;

@@ -100,6 +100,8 @@ std::optional<TopicPartition> ReplicaModels::partition_of(const std::string& pat
 void ReplicaModels::observe(NodeId node, DiskChange change, const std::string& path, std::uint64_t offset) {
   const bool whole = change == DiskChange::power_cut || change == DiskChange::wipe;
   if ((whole || change == DiskChange::rot) && disturbed_) disturbed_(node, change);
+  if (change == DiskChange::wipe)
+    for (auto& [at, model] : nodes_[node]) model.deleted_to_ = 0;
   if (whole) {
     rescan_all(node);
     return;
@@ -148,9 +150,11 @@ void ReplicaModels::mark_synced(ReplicaModel& model, const std::string& path) {
 void ReplicaModels::rescan(NodeId node, const TopicPartition& at, ReplicaModel& model, bool synced) {
   const std::vector<ReplicaModel::Placed> before = std::exchange(model.batches_, {});
   model.empty_at_ = 0;
+  std::optional<std::string> first;
   const SimDisk& disk = world_.disk(node);
   for (const std::string& path : disk.files_under(log_dir_ + "/" + at.to_string())) {
     if (!is_segment(path)) continue;
+    if (!first) first = path;
     model.empty_at_ = base_of(path);
     const Bytes* content = disk.peek(path);
     std::size_t position = 0;
@@ -158,6 +162,8 @@ void ReplicaModels::rescan(NodeId node, const TopicPartition& at, ReplicaModel& 
     while (position < content->size() && read_batch(*content, position, id))
       model.batches_.push_back({id, path, position, synced});
   }
+  // A crash deletes nothing: what it leaves out is lost. Otherwise the log begins where its first segment does.
+  if (!synced && first) model.deleted_to_ = base_of(*first);
   // What was there before and still is keeps its standing; the first difference is damage.
   std::size_t old = 0;
   for (ReplicaModel::Placed& placed : model.batches_) {
@@ -166,8 +172,7 @@ void ReplicaModels::rescan(NodeId node, const TopicPartition& at, ReplicaModel& 
   }
   for (const ReplicaModel::Placed& gone : before) {
     const std::size_t now = model.find(gone.id.base_offset);
-    const bool deleted_prefix = !model.empty() && gone.id.last_offset < model.start();
-    if (deleted_prefix || (now < model.size() && model.batch(now) == gone.id)) continue;
+    if (gone.id.last_offset < model.deleted_to_ || (now < model.size() && model.batch(now) == gone.id)) continue;
     model.valid_below_ = std::min(model.valid_below_, gone.id.base_offset);
     break;
   }

@@ -27,6 +27,8 @@ class ReplicaModel {
   const BatchId& batch(std::size_t index) const { return batches_[index].id; }
   // The first batch that holds or follows `offset`; size() if none does.
   std::size_t find(Offset offset) const;
+  // Below it nothing needs to be there: retention took it, or the replica began later than that.
+  Offset deleted_to() const { return deleted_to_; }
   // Raised by every change that took batches away or replaced them: positions learned before are void from
   // `valid_below()` on. Reset by forget_damage().
   Offset valid_below() const { return valid_below_; }
@@ -46,6 +48,7 @@ class ReplicaModel {
   std::vector<Placed> batches_;
   Offset empty_at_ = 0;  // where the last segment begins by its name: the end of a log without batches
   Offset valid_below_ = kUntouched;
+  Offset deleted_to_ = 0;
 };
 
 class ReplicaModels {
