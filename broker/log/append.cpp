@@ -91,7 +91,7 @@ PartitionLog::AppendResult PartitionLog::append_as_leader(ByteView batches, Lead
   if (!accepted) return std::unexpected(std::move(accepted.error()));
   const wire::BatchView& first = accepted->front().view;
   if (origin == AppendOrigin::client && first.has_producer_id()) {
-    const ProducerDecision decision = producers_.check(first, switches_);
+    const ProducerDecision decision = producers_.check(first, switches_, log_start_ == 0);
     if (decision.verdict == ProducerVerdict::duplicate) {
       const ProducerBatch& original = decision.original;
       const WallMs time = config_.log_append_time ? original.timestamp : kNoTimestamp;

@@ -1,5 +1,6 @@
 // The idempotence rules and the snapshot codec; producer_state.h has the contract.
 #include "broker/log/producer_state.h"
+#include "broker/base/mark.h"
 
 #include <fmt/format.h>
 
@@ -21,7 +22,8 @@ std::int32_t subtract_sequence(std::int32_t sequence, std::int32_t by) {
 
 }  // namespace
 
-ProducerDecision ProducerState::check(const wire::BatchView& batch, const mutation::Switches& switches) const {
+ProducerDecision ProducerState::check(const wire::BatchView& batch, const mutation::Switches& switches,
+                                      bool whole_log) const {
   ProducerDecision decision;
   const auto refuse = [&decision](ProducerVerdict verdict, std::string text) {
     decision.verdict = verdict;
@@ -29,7 +31,16 @@ ProducerDecision ProducerState::check(const wire::BatchView& batch, const mutati
     return decision;
   };
   const auto found = entries_.find(batch.producer_id());
-  if (found == entries_.end()) return decision;  // nothing remembered: any first sequence will do
+  if (found == entries_.end()) {
+    // Where nothing can have been forgotten, a later batch than the first means that the first is still on its way: it
+    // was refused for a passing reason. Let in now, this one would stand before it (KAFKA-14359).
+    const bool complete = whole_log && !forgot_;
+    if (!complete || batch.base_sequence() <= 0) return decision;
+    ORDEAL_MARK("producer.first_batch_missing");
+    return refuse(ProducerVerdict::out_of_order, fmt::format("producer {} begins with sequence {} in a log without any "
+                                                             "of its batches",
+                                                             batch.producer_id(), batch.base_sequence()));
+  }
   const ProducerEntry& entry = found->second;
   const ProducerEpoch epoch = batch.producer_epoch();
   const std::int32_t first = batch.base_sequence();
@@ -108,9 +119,10 @@ void ProducerState::backfill(const wire::BatchView& batch) {
 }
 
 void ProducerState::expire(WallMs now, std::int64_t idle_ms) {
-  std::erase_if(entries_, [&](const auto& item) {
+  const std::size_t gone = std::erase_if(entries_, [&](const auto& item) {
     return item.second.txn_first_offset == kNoOffset && now - item.second.last_timestamp >= idle_ms;
   });
+  forgot_ = forgot_ || gone > 0;
 }
 
 const ProducerEntry* ProducerState::find(ProducerId id) const {

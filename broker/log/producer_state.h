@@ -61,7 +61,8 @@ struct ProducerDecision {
 class ProducerState {
  public:
   // Decides about a client batch that carries a producer id. PROTOCOL section 2, in its order.
-  ProducerDecision check(const wire::BatchView& batch, const mutation::Switches& switches) const;
+  // `whole_log`: the log begins at offset 0, so that a producer without state has written nothing here.
+  ProducerDecision check(const wire::BatchView& batch, const mutation::Switches& switches, bool whole_log) const;
 
   // Records a batch that is in the log at `base` (batch.base_offset() may still be the client's). Control batches end
   // the producer's transaction and adopt the marker's epoch. `seen` is when the broker appended or loaded it: expiry
@@ -86,6 +87,7 @@ class ProducerState {
 
  private:
   std::map<ProducerId, ProducerEntry> entries_;
+  bool forgot_ = false;  // producers expired since this object was made: one without state may have been known
 };
 
 }  // namespace ordeal::log

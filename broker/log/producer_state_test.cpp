@@ -38,13 +38,40 @@ TEST_CASE("any of the last five batches is a duplicate with its first offset; ol
   CHECK_FALSE(t.append(from(0, 12)).duplicate);
 }
 
-TEST_CASE("epochs: older is fenced, newer starts at zero, an unknown producer may start anywhere") {
+// A follower takes what the leader has: no question is asked of the sequence.
+void replicate(TestLog& t, const BatchSpec& spec) {
+  Bytes batch = make_batch(spec);
+  wire::set_base_offset(batch, t.log->log_end());
+  wire::set_partition_leader_epoch(batch, 1);
+  REQUIRE(t.log->append_as_follower(batch, kTestNow));
+}
+
+TEST_CASE("a producer's first batch in a whole log is its first: a later one waits for the one that was refused") {
   TestLog t;
-  CHECK(t.append(from(3, 17)).base_offset == 0);
-  CHECK(t.append_error(from(2, 18)).code == ErrorCode::invalid_producer_epoch);
-  CHECK(t.append_error(from(4, 18)).code == ErrorCode::out_of_order_sequence_number);
+  CHECK(t.append_error(from(0, 1)).code == ErrorCode::out_of_order_sequence_number);
+  CHECK(t.append(from(0, 0)).base_offset == 0);
+  CHECK(t.append(from(0, 1)).base_offset == 1);
+}
+
+TEST_CASE("where producers may have been forgotten, one without state may go on from anywhere") {
+  ProducerState state;
+  const Bytes known = make_batch({.timestamp = 10, .producer = 1, .epoch = 0, .sequence = 0});
+  const Bytes later = make_batch(from(0, 17));
+  const wire::BatchView asked = *wire::BatchView::parse(later);
+  CHECK(state.check(asked, mutation::no_switches(), true).verdict == ProducerVerdict::out_of_order);
+  CHECK(state.check(asked, mutation::no_switches(), false).verdict == ProducerVerdict::append);
+  state.update(*wire::BatchView::parse(known), 0, 1000);
+  state.expire(5000, 1000);
+  CHECK(state.check(asked, mutation::no_switches(), true).verdict == ProducerVerdict::append);
+}
+
+TEST_CASE("epochs: older is fenced, newer starts at zero") {
+  TestLog t;
+  CHECK(t.append(from(3, 0)).base_offset == 0);
+  CHECK(t.append_error(from(2, 1)).code == ErrorCode::invalid_producer_epoch);
+  CHECK(t.append_error(from(4, 1)).code == ErrorCode::out_of_order_sequence_number);
   CHECK(t.append(from(4, 0)).base_offset == 1);
-  CHECK(t.append_error(from(3, 18)).code == ErrorCode::invalid_producer_epoch);
+  CHECK(t.append_error(from(3, 1)).code == ErrorCode::invalid_producer_epoch);
   CHECK(t.append(from(4, 0)).duplicate);
   CHECK(t.append(from(4, 1)).base_offset == 2);
 }
@@ -52,13 +79,13 @@ TEST_CASE("epochs: older is fenced, newer starts at zero, an unknown producer ma
 TEST_CASE("sequences wrap from 2147483647 to 0, inside a batch and between batches") {
   constexpr std::int32_t kMax = std::numeric_limits<std::int32_t>::max();
   TestLog t;
-  t.append(from(0, kMax - 1, 1));
+  replicate(t, from(0, kMax - 1, 1));
   t.append(from(0, kMax, 3));  // kMax, 0, 1
   CHECK(t.log->producers().find(42)->last_sequence() == 1);
   CHECK(t.append(from(0, kMax, 3)).duplicate);
   CHECK(t.append(from(0, 2)).base_offset == 4);
   TestLog u;
-  u.append(from(0, kMax, 1));
+  replicate(u, from(0, kMax, 1));
   CHECK(u.append_error(from(0, 1)).code == ErrorCode::out_of_order_sequence_number);
   CHECK_FALSE(u.append(from(0, 0)).duplicate);
 }
