@@ -213,6 +213,8 @@ void Raft::on_append_response(const Message& message, const AppendResponse& resp
     if (progress.inflight > 0) --progress.inflight;
     if (progress.match + 1 == progress.next) progress.inflight = 0;
     advance_commit(now);
+    // Once it may count again it is told at once: a new cluster waits for this.
+    if (trusted(message.from, progress)) send_append(message.from, progress, now);
     return replicate_to(message.from, progress, now);
   }
   if (progress.flow == Flow::snapshot) return;
