@@ -16,7 +16,7 @@ CAUGHT, MISSED = "caught", "MISSED"
 CHIPS = {CAUGHT: "held", MISSED: "violated", "needs feature": "unknown", "not applicable": "allowed"}
 # Rows of docs/corpus.json keep what the page there shows; folders and reports are of one machine.
 KEPT = ("id", "group", "name", "source", "summary", "property", "code", "why", "ran", "named", "caught", "scripted", "took_s", "search", "real", "again",
-        "title", "steps")
+        "title")
 
 
 def render(folder: Path, document: dict, scripts: Path) -> Path:
