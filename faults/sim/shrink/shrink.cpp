@@ -59,6 +59,7 @@ class Shrinker {
       world();
       smaller = result_.kept > before;
     }
+    forget_defaults();
     return std::move(result_);
   }
 
@@ -113,21 +114,20 @@ class Shrinker {
   // Not longer than needed: first to the end of the last fault, then by halves.
   void time() {
     if (!now().script.empty()) return;
-    for (Duration shorter = now().time / 2; shorter >= 1s; shorter /= 2) {
-      Scenario candidate = now();
-      candidate.time = std::chrono::floor<std::chrono::milliseconds>(shorter);
-      if (!keep(std::move(candidate),
-                fmt::format("{} instead of {}", plan::format_duration(shorter), plan::format_duration(now().time))))
-        break;
-    }
+    for (Duration shorter = now().time / 2; shorter >= 1s; shorter /= 2)
+      if (!last(std::chrono::floor<std::chrono::milliseconds>(shorter))) break;
     for (int i = 0; i < 4; ++i) {
-      Scenario candidate = now();
-      candidate.time = std::chrono::floor<std::chrono::seconds>(now().time * 3 / 4);
-      if (candidate.time < 1s || candidate.time == now().time) return;
-      const std::string what =
-          fmt::format("{} instead of {}", plan::format_duration(candidate.time), plan::format_duration(now().time));
-      if (!keep(std::move(candidate), what)) return;
+      const Duration shorter = std::chrono::floor<std::chrono::milliseconds>(now().time * 3 / 4);
+      if (shorter < 1s || !last(shorter)) return;
     }
+  }
+
+  bool last(Duration time) {
+    Scenario candidate = now();
+    candidate.time = time;
+    if (candidate.plan) candidate.plan->time = time;
+    return keep(std::move(candidate),
+                fmt::format("{} instead of {}", plan::format_duration(time), plan::format_duration(now().time)));
   }
 
   void script() {
@@ -247,6 +247,13 @@ class Shrinker {
     for (const char* key : {"max_in_flight", "outstanding_max", "request_timeout_ms", "delivery_timeout_ms",
                             "poll_interval_ms", "isolation"})
       try_workload(key, json(workload_json(modest_workload(now().cluster.nodes))).at(key));
+  }
+
+  // What says nothing need not stand in the file.
+  void forget_defaults() {
+    const json defaults = workload_json(modest_workload(now().cluster.nodes));
+    for (const auto& [key, value] : defaults.items())
+      if (now().workload.contains(key) && now().workload.at(key) == value) result_.scenario.workload.erase(key);
   }
 
   const ShrinkOptions& options_;

@@ -12,54 +12,118 @@ namespace {
 // The plan language's own choices, grouped so that a world without, say, any power loss is a common world.
 struct FaultClass {
   std::string_view name;
+  std::uint64_t one_in;      // how often a world has it
   std::string_view choices;  // a YAML list
 };
 
+constexpr std::string_view kDamage = "damage";  // at most to a minority, over the whole run
+
 constexpr FaultClass kClasses[] = {
-    {"kills", R"(
+    {"kills", 3, R"(
     - {do: proc.kill, on: leader, weight: 3}
     - {do: proc.kill, on: controller, weight: 1}
     - {do: proc.kill, on: follower, weight: 1}
     - {do: proc.kill, on: random, weight: 1}
 )"},
-    {"power", R"(
+    {"power", 3, R"(
     - {do: node.power_cut, on: leader, weight: 3}
     - {do: node.power_cut, on: random, weight: 2}
     - {do: node.power_cut, on: controller, weight: 1}
 )"},
-    {"blackout", R"(
+    {"blackout", 4, R"(
     - {do: node.power_cut, on: all, weight: 1, hold: {uniform: [0s, 2s]}}
 )"},
-    {"crash", R"(
+    {"crash", 3, R"(
     - {do: node.crash, on: leader, weight: 2}
     - {do: node.crash, on: random, weight: 2}
 )"},
-    {"pause", R"(
+    {"pause", 3, R"(
     - {do: proc.pause, on: leader, weight: 2}
     - {do: proc.pause, on: controller, weight: 1}
     - {do: proc.pause, on: random, weight: 1}
 )"},
-    {"restart", R"(
+    {"restart", 4, R"(
     - {do: proc.restart, on: leader, weight: 1, hold: {uniform: [0s, 2s]}}
     - {do: proc.restart, on: random, weight: 1, hold: {uniform: [0s, 2s]}}
 )"},
-    {"partition", R"(
+    {"partition", 3, R"(
     - {do: net.partition, on: one, weight: 2}
     - {do: net.partition, on: leader, weight: 1}
     - {do: net.partition, on: minority, weight: 1, params: {shape: halves}}
     - {do: net.partition, on: leader, weight: 3, params: {shape: brokers-not-clients}}
 )"},
-    {"links", R"(
+    {"links", 3, R"(
     - {do: net.partition, on: {from: leader, to: follower}, weight: 2, params: {shape: link}}
     - {do: net.partition, on: {from: leader, to: follower}, weight: 2, params: {shape: link, listeners: [replication]}}
     - {do: net.partition, on: {from: controller, to: one(all - controller)}, weight: 2, params: {shape: link, listeners: [control]}}
     - {do: net.partition, on: leader, weight: 2, params: {shape: isolate, listeners: [control]}}
     - {do: net.partition, on: leader, weight: 1, params: {shape: isolate, listeners: [replication]}}
 )"},
-    {"one way", R"(
+    {"one way", 3, R"(
     - {do: net.simplex, on: {from: one(all), to: controller}, weight: 1}
     - {do: net.simplex, on: {from: leader, to: follower}, weight: 2}
     - {do: net.simplex, on: {from: follower, to: leader}, weight: 2}
+)"},
+    {"slow links", 5, R"(
+    - {do: net.delay, on: {from: leader, to: follower}, weight: 2, params: {by: 20ms, jitter: 300ms}}
+    - {do: net.delay, on: random, weight: 2, params: {by: 100ms, jitter: 100ms}}
+    - {do: net.clog, on: {from: follower, to: leader}, weight: 2}
+    - {do: net.clog, on: {from: leader, to: follower}, weight: 1}
+    - {do: net.clog, on: random, weight: 1}
+)"},
+    {"broken connections", 5, R"(
+    - {do: net.reset, on: leader, weight: 2, params: {one_in: 200}}
+    - {do: net.reset, on: {from: clients, to: all}, weight: 1}
+    - {do: net.half_open, on: {from: leader, to: follower}, weight: 2, hold: 0s}
+    - {do: net.half_open, on: random, weight: 1, hold: 0s}
+    - {do: net.refuse, on: leader, weight: 1, params: {listeners: [client]}}
+    - {do: net.refuse, on: controller, weight: 1, params: {listeners: [control]}}
+    - {do: net.partition, on: {from: clients, to: leader}, weight: 2, params: {shape: client-broker}, hold: {uniform: [200ms, 2s]}}
+)"},
+    {"replication messages", 4, R"(
+    - {do: net.message, on: {to: leader}, weight: 2, params: {api: Fetch, action: hold}}
+    - {do: net.message, on: {from: leader}, weight: 4, params: {api: Fetch, reply: true, action: hold}}
+    - {do: net.message, on: {from: leader}, weight: 2, params: {api: Fetch, reply: true, action: delay, by: 2s}}
+    - {do: net.message, on: {from: leader}, weight: 1, params: {api: Fetch, reply: true, action: drop, count: 2}}
+    - {do: net.message, on: {from: leader}, weight: 2, params: {api: OffsetForLeaderEpoch, reply: true, action: delay, by: 2s}}
+    - {do: net.message, on: {from: leader, to: clients}, weight: 2, params: {api: Produce, reply: true, action: drop, count: 3}}
+    - {do: net.message, on: {to: leader}, weight: 2, params: {api: Produce, action: delay, by: 1500ms}}
+)"},
+    {"control messages", 4, R"(
+    - {do: net.message, on: {to: controller}, weight: 3, params: {api: alter_partition, action: delay, by: 3s, count: 4}}
+    - {do: net.message, on: {from: controller}, weight: 3, params: {api: alter_partition, reply: true, action: hold}}
+    - {do: net.message, on: {to: controller}, weight: 2, params: {api: broker_heartbeat, action: drop, count: 5}}
+    - {do: net.message, on: {from: controller}, weight: 2, params: {api: raft_append, action: delay, by: 800ms, count: 3}}
+    - {do: net.message, on: {from: controller}, weight: 1, params: {api: raft_append, action: drop, count: 5}}
+    - {do: net.message, weight: 1, params: {api: raft_vote, action: duplicate, count: 2}}
+    - {do: net.message, weight: 1, params: {api: raft_vote, reply: true, action: delay, by: 700ms}}
+)"},
+    {"slow disks", 5, R"(
+    - {do: disk.slow, on: leader, weight: 2, params: {by: 300ms}}
+    - {do: disk.slow, on: random, weight: 1, params: {by: 100ms, op: write}}
+    - {do: disk.stall, on: leader, weight: 2}
+    - {do: disk.stall, on: random, weight: 1, params: {op: write, count: 1}}
+)"},
+    {"failing disks", 5, R"(
+    - {do: disk.eio, on: leader, weight: 1, params: {op: sync}}
+    - {do: disk.eio, on: random, weight: 1, params: {op: any}}
+    - {do: disk.eio, on: random, weight: 1, params: {path: .log, error: no_space}}
+    - {do: disk.short_write, on: leader, weight: 1, params: {path: .log}}
+    - {do: disk.full, on: one, weight: 1, params: {room: 20000}}
+    - {do: node.crash, on: random, weight: 2, params: {path: .log}}
+)"},
+    {"clocks", 5, R"(
+    - {do: clock.jump, on: leader, weight: 1, params: {offset: 2h}}
+    - {do: clock.jump, on: random, weight: 1, params: {offset: -40s}}
+    - {do: clock.drift, on: random, weight: 1, params: {ppm: 500}}
+    - {do: clock.drift, on: random, weight: 2, params: {ppm: 200000, timers: true}}
+    - {do: clock.drift, on: controller, weight: 2, params: {ppm: -200000, timers: true}}
+    - {do: clock.drift, on: leader, weight: 2, params: {ppm: -100000, timers: true}}
+)"},
+    {kDamage, 14, R"(
+    - {do: disk.bitflip, on: random, weight: 1, params: {path: .log}}
+    - {do: disk.fsync_lie, on: random, weight: 1}
+    - {do: node.amnesia, on: random, weight: 2}
 )"},
 };
 
@@ -76,10 +140,12 @@ plan::Plan draw_faults(Random random, int nodes, bool small) {
   std::string choices;
   std::string names;
   Random classes = random.fork("classes");
-  const std::size_t at_least = classes.below(std::size(kClasses));
+  const std::size_t at_least = classes.below(std::size(kClasses) - 1);  // never damage alone
+  bool damage = false;
   for (std::size_t i = 0; i < std::size(kClasses); ++i) {
     Random own = random.fork(kClasses[i].name);
-    if (i != at_least && !own.chance(2, 5)) continue;
+    if (i != at_least && !own.chance(1, kClasses[i].one_in)) continue;
+    damage = damage || kClasses[i].name == kDamage;
     choices += kClasses[i].choices;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", kClasses[i].name);
     if (kClasses[i].name == "partition" && nodes >= 4) choices += kWide;
@@ -89,10 +155,10 @@ plan::Plan draw_faults(Random random, int nodes, bool small) {
   const std::int64_t hold_min = rates.between(0, 1'000);
   const std::int64_t hold_max = hold_min + rates.between(200, small ? 4'000 : 9'000);
   const std::string text = fmt::format(
-      "name: drawn\ndescription: {}\nrandom:\n  start: {}\n  every: {{exp: {}}}\n  hold: {{uniform: [{}, {}]}}\n"
+      "name: drawn\ndescription: {}\n{}random:\n  start: {}\n  every: {{exp: {}}}\n  hold: {{uniform: [{}, {}]}}\n"
       "  overlap: {}\n  choose:{}",
-      names, duration_ms(rates.between(200, 3'000)), duration_ms(every), duration_ms(hold_min), duration_ms(hold_max),
-      rates.between(1, 3), choices);
+      names, damage ? "loss: minority\n" : "", duration_ms(rates.between(200, 3'000)), duration_ms(every),
+      duration_ms(hold_min), duration_ms(hold_max), rates.between(1, 3), choices);
   Result<plan::Plan> parsed = plan::parse_plan(text, "the drawn mix of faults");
   ORDEAL_CHECK(parsed.has_value(), "{}", parsed.error().to_string());
   return std::move(*parsed);
