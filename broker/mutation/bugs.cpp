@@ -16,8 +16,11 @@ constexpr std::array kBugs{
     BugInfo{Bug::repl_epoch_reply_offset_only, "A3", "repl.epoch_reply_offset_only", "KAFKA-6361, KIP-279",
             "a diverging follower cuts at the leader's end offset and ignores which epoch it is the end of",
             "inconsistent-offsets"},
-    BugInfo{Bug::repl_epoch_start_on_first_append, "A4", "repl.epoch_start_on_first_append", "KAFKA-7415",
-            "a new leader records its epoch at its first append instead of when it becomes leader", "lost-write"},
+    BugInfo{
+        Bug::repl_epoch_start_on_first_append, "A4", "repl.epoch_start_on_first_append", "KAFKA-7415",
+        "a new leader records its epoch at its first append; a follower whose epoch it cannot place cuts to its high "
+        "watermark",
+        "lost-write"},
     BugInfo{Bug::repl_ignore_fetch_leader_epoch, "A5", "repl.ignore_fetch_leader_epoch", "KAFKA-6880, KIP-320",
             "the leader serves fetches and lookups that carry an older or newer leader epoch", "inconsistent-offsets"},
     BugInfo{Bug::repl_skip_truncate_if_same_leader, "A6", "repl.skip_truncate_if_same_leader", "KAFKA-7164",
@@ -59,10 +62,9 @@ constexpr std::array kBugs{
     // ---- E: storage and durability
     BugInfo{Bug::disk_no_dir_fsync, "E1", "disk.no_dir_fsync", "KAFKA-3968",
             "a new segment's file is synced, the directory that names it is not", "lost-write"},
-    BugInfo{
-        Bug::disk_keep_clean_marker, "E2", "disk.keep_clean_marker", "KAFKA-10471",
-        "the clean-shutdown marker is deleted after loading and its removal not synced, so a crash skips recovery",
-        "corrupt-value"},
+    BugInfo{Bug::disk_keep_clean_marker, "E2", "disk.keep_clean_marker", "KAFKA-10471",
+            "the clean-shutdown marker is deleted after loading and its removal not synced, so a crash skips recovery",
+            "corrupt-value"},
     BugInfo{Bug::disk_epoch_ckpt_unsynced, "E4a", "disk.epoch_ckpt_unsynced", "KAFKA-15046, KAFKA-16541",
             "the leader-epoch checkpoint is written without a sync, and what a power cut leaves of it is believed",
             "inconsistent-offsets"},
