@@ -1,6 +1,7 @@
 // Scenario files: read, printed and read again; refused with the place of what is wrong.
 #include <doctest/doctest.h>
 
+#include "broker/base/random.h"
 #include "faults/scenario/scenario.h"
 
 namespace ordeal::scenario {
@@ -131,6 +132,28 @@ TEST_CASE("what is wrong is said with file, line, column and the path of the key
   for (int i = 0; i < 30; ++i) deep = "{repeat: {times: 1, do: [" + deep + "]}}";
   CHECK(!parse_scenario("script: [" + deep + "]", "x").has_value());
   CHECK(!parse_scenario(std::string(3'000'000, ' '), "x").has_value());
+}
+
+TEST_CASE("damaged text is refused or read, never worse, and what is read prints to what is read again") {
+  Random random(1);
+  int accepted = 0;
+  for (int round = 0; round < 1500; ++round) {
+    std::string text(kEverything);
+    for (std::uint64_t edits = 1 + random.below(3); edits > 0; --edits) {
+      const std::size_t at = random.below(text.size());
+      if (random.below(3) == 0)
+        text.erase(at, 1 + random.below(8));
+      else
+        text[at] = static_cast<char>(random.below(96) + 32);
+    }
+    const auto read = parse_scenario(text, "damaged");
+    if (!read) continue;
+    ++accepted;
+    const auto again = parse_scenario(to_yaml(*read), "again");
+    REQUIRE_MESSAGE(again.has_value(), again.error().text << "\n" << to_yaml(*read));
+    REQUIRE(to_json(*again) == to_json(*read));
+  }
+  CHECK(accepted > 50);
 }
 
 TEST_CASE("every file of the corpus parses, is named after its file, and prints to what it says") {
