@@ -34,7 +34,8 @@ def play(bug: dict, folder: Path, terminal) -> dict:
     """What goes into the row as `real`: caught or not, by which plan, or why it is not tried."""
     name = bug["name"]
     if name not in PLANS:
-        return {"tried": False, "why": NO_PLAN.get(name, OTHERWISE)}
+        only = f"{bug['property']} is asserted by the simulator only" if bug["property"][:1].isupper() else OTHERWISE
+        return {"tried": False, "why": NO_PLAN.get(name, only)}
     plan, words = PLANS[name]
     row, began = {"tried": True, "plan": plan, "caught": False, "seeds": 0}, time.monotonic()
     for seed in SEEDS:

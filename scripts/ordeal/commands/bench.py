@@ -18,24 +18,25 @@ SIM_TURNS = 3
 
 
 def parser() -> Parser:
-    p = Parser("bench", "Figures, never verdicts. The brokers are a release build without bug switches.",
+    p = Parser("bench", "Figures, never verdicts. The brokers of `bench broker` are a release build without bug switches.",
                "  ./ordeal bench broker\n  ./ordeal bench check --json\n  ./ordeal bench broker --quick --out figures.json")
     p.add_argument("what", choices=sorted(TARGETS), help="what is measured")
     p.add_argument("--quick", action="store_true", help="fewer and shorter repetitions: a look, not a record")
-    p.add_argument("--preset", default="release", help="the build measured (default release)")
+    p.add_argument("--preset", help="the build measured (default release; of sim dev, which is what ./ordeal sim runs)")
     p.add_argument("--out", metavar="FILE", help="also write the JSON there")
     p.add_argument("--json", action="store_true", help="print JSON only")
     return p
 
 
 def main(arguments, terminal) -> int:
+    arguments.preset = arguments.preset or ("dev" if arguments.what == "sim" else "release")
     build.ensure(terminal, TARGETS[arguments.what], preset=arguments.preset)
     folder = paths.runs_dir() / f"bench-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True)
     began = time.monotonic()
     figures = {"broker": _broker, "check": _check, "sim": _sim}[arguments.what](arguments, folder, terminal)
     terminal.clear()
-    document = {"schema": 1, "bench": arguments.what, "quick": arguments.quick, "preset": arguments.preset,
+    document = {"schema": 1, "bench": arguments.what, "quick": arguments.quick, "preset": "prebuilt" if paths.prebuilt() else arguments.preset,
                 "machine": facts.machine(folder), "versions": facts.versions(), "took_s": round(time.monotonic() - began, 1),
                 "figures": figures}
     (folder / "figures.json").write_text(json.dumps(document, indent=2) + "\n")
