@@ -119,6 +119,23 @@ def test_options_of_a_drawn_world_are_refused_for_a_stored_one_and_a_real_one(tm
     assert ordeal("replay", "latest", "--trace", runs=tmp_path).returncode == 64
 
 
+def test_pages_of_sweeps_worlds_and_the_corpus_can_be_drawn_again(tmp_path):
+    ordeal("sim", "9", runs=tmp_path, ORDEAL_FAKE_FAIL="9")
+    ordeal("corpus", "--bug", "A1", runs=tmp_path)
+    for pattern, page in (("*-sim", "sim.html"), ("*-sim/seed-9", "report.html"), ("*-corpus", "corpus.html")):
+        [folder] = tmp_path.glob(pattern)
+        (folder / page).unlink()
+        done = ordeal("report", str(folder), runs=tmp_path)
+        assert done.returncode == 0 and (folder / page).is_file(), told(done)
+
+
+def test_a_stored_world_is_not_judged_by_its_history_alone(tmp_path):
+    ordeal("sim", "9", runs=tmp_path, ORDEAL_FAKE_FAIL="9")
+    [folder] = tmp_path.glob("*-sim/seed-9")
+    done = ordeal("check", str(folder), runs=tmp_path)
+    assert done.returncode == 64 and "./ordeal replay" in done.stderr, told(done)
+
+
 def test_shrinking_a_stored_world_a_seed_and_a_file(tmp_path):
     ordeal("sim", "9", "--mutate", "repl.truncate_to_hw", runs=tmp_path)
     [folder] = tmp_path.glob("*-sim/seed-9")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ordeal import build, paths, runs, verdict
 from ordeal.cli import Parser
-from ordeal.errors import OrdealError
+from ordeal.errors import OrdealError, usage
 from ordeal.options import PROMISES
 
 
@@ -26,6 +26,8 @@ def main(arguments, terminal) -> int:
     if given.is_file():
         return _file(arguments, given)
     folder = runs.find(arguments.history)
+    if (folder / "scenario.yaml").is_file():  # its verdict also says what broke inside the cluster, which no history shows
+        raise usage(f"{paths.shown(folder)} is a simulated world, judged while it runs", f"./ordeal replay {paths.shown(folder)}")
     code = verdict.judge(folder, arguments.promise)
     verdict.render(folder)
     found = verdict.load(folder)
