@@ -6,6 +6,7 @@ second run of the same world where there is none. Unequal digests are a failure 
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from ordeal import build, paths, runs, simulator, verdict
@@ -17,8 +18,9 @@ from ordeal.terminal import Terminal
 def seed(number: int, words: list[str], arguments, terminal: Terminal) -> int:
     """A seed as `ordeal sim` would play it with the same options."""
     build.ensure(terminal, ("ordeal-sim",))
-    known, where = _recorded(number, words)
-    return _play(["--seed", str(number), *words, *([] if known else ["--twice"])], f"replay-{number}", known, where, arguments, terminal)
+    known, where, same_build = _recorded(number, words)
+    again = [] if same_build else ["--twice"]
+    return _play(["--seed", str(number), *words, *again], f"replay-{number}", Stored(known, where, same_build), arguments, terminal)
 
 
 def stored(folder: Path, arguments, terminal: Terminal) -> int:
@@ -28,51 +30,65 @@ def stored(folder: Path, arguments, terminal: Terminal) -> int:
     words = ["--scenario", str(folder / "scenario.yaml")]
     words += [word for bug in trial.get("mutations") or [] for word in ("--mutate", bug)]
     known = trial.get("digest")
-    return _play([*words, *([] if known else ["--twice"])], f"replay-{trial.get('seed', folder.name)}", known, paths.shown(folder), arguments, terminal)
+    stored_one = Stored(known, paths.shown(folder), bool(known))
+    return _play([*words, *([] if known else ["--twice"])], f"replay-{trial.get('seed', folder.name)}", stored_one, arguments, terminal)
 
 
-def _recorded(number: int, words: list[str]) -> tuple[str | None, str]:
-    """The digest that the newest sweep with these options and this commit wrote down for the seed."""
+def _recorded(number: int, words: list[str]) -> tuple[str | None, str, bool]:
+    """The digest that the newest sweep with these options wrote down for the seed, and whether this build must give it again."""
     from ordeal import facts
 
-    commit = facts.versions().get("commit")
+    commit = facts.versions().get("commit", "")
     for path in sorted(paths.runs_dir().glob("*/sim.json"), reverse=True):
         try:
             document = json.loads(path.read_text())
         except ValueError:
-            continue
-        if document.get("words") == words and document.get("versions", {}).get("commit") == commit and "local changes" not in commit:
-            for row in document.get("worlds", []):
-                if row.get("seed") == number and row.get("digest"):
-                    return row["digest"], paths.shown(path)
-    return None, ""
+            continue  # a sweep that was killed while it wrote
+        row = next((w for w in document.get("worlds", []) if w.get("seed") == number and w.get("digest")), None)
+        if row and document.get("words") == words:
+            same_build = commit != "" and "local changes" not in commit and document.get("versions", {}).get("commit") == commit
+            return row["digest"], paths.shown(path), same_build
+    return None, "", False
 
 
-def _play(words: list[str], name: str, known: str | None, where: str, arguments, terminal: Terminal) -> int:
+@dataclass
+class Stored:
+    digest: str | None
+    where: str
+    binding: bool  # this build must give that digest again
+
+
+def _play(words: list[str], name: str, stored_one: Stored, arguments, terminal: Terminal) -> int:
     folder = runs.create(name, None)
     terminal.live("replay", " ".join(words))
     row = _traced(words, folder, terminal) if arguments.trace else simulator.world([*words, "--keep", "--out", str(folder)])
     kept = Path(row["folder"]) if row.get("folder") else folder
-    same = row.get("digest") == known if known else row["exit"] != HARNESS and "--twice" in words
-    if known:
-        says = f"digest {row.get('digest')}: " + (f"equal to the stored one ({where})" if same else f"NOT the stored one, {known} ({where})")
-    else:
-        says = f"digest {row.get('digest')}: " + ("no earlier one is stored; played twice, the same both times" if same else "played twice, NOT the same")
+    same = row.get("digest") == stored_one.digest if stored_one.binding else row["exit"] != HARNESS
     page = verdict.render(kept) if (kept / "verdict.json").is_file() else None
     code = row["exit"] if same else HARNESS
     if arguments.json:
-        print(json.dumps(row | {"exit": code, "stored_digest": known, "same": same, "report": str(page) if page else None}))
+        print(json.dumps(row | {"exit": code, "stored_digest": stored_one.digest, "same": same, "report": str(page) if page else None}))
     terminal.line(sim.line_of({k: v for k, v in row.items() if k != "folder"}))
     if row["exit"] == PASS and row.get("sentence"):
         terminal.line(f"    {row['sentence']}")
-    terminal.line(f"  {says}")
+    terminal.line(f"  {_compared(row.get('digest'), stored_one, same)}")
     if not same and row.get("said"):
         terminal.line(f"  {row['said']}")
-    if not same and known:
+    if not same and stored_one.binding:
         terminal.line("  next: another build explains it (trial.json and sim.json name theirs); with the same one it is a bug of the simulator")
     if page:
         terminal.line(f"  report  {paths.shown(page)}")
     return code
+
+
+def _compared(digest: str | None, stored_one: Stored, same: bool) -> str:
+    if stored_one.binding:
+        return f"digest {digest}: " + (f"equal to the stored one ({stored_one.where})" if same else f"NOT the stored one, {stored_one.digest} ({stored_one.where})")
+    twice = "played twice, the same both times" if same else "played twice, NOT the same"
+    if not stored_one.digest:
+        return f"digest {digest}: no earlier one is stored; {twice}"
+    word = "equal to" if digest == stored_one.digest else f"not {stored_one.digest},"
+    return f"digest {digest}: {word} the one stored by another build ({stored_one.where}); {twice}"
 
 
 def _traced(words: list[str], folder: Path, terminal: Terminal) -> dict:

@@ -98,6 +98,17 @@ def test_a_seed_is_compared_with_a_second_run_when_nothing_is_stored(tmp_path):
     assert ordeal("replay", "11", runs=tmp_path, ORDEAL_FAKE_DIFFERS="11").returncode == 3
 
 
+def test_a_seed_is_compared_with_the_newest_sweep_that_had_it(tmp_path):
+    ordeal("sim", "9-11", runs=tmp_path)
+    [path] = tmp_path.glob("*-sim/sim.json")
+    path.write_text(path.read_text().replace('"commit": "', '"commit": "another '))
+    done = ordeal("replay", "11", runs=tmp_path)
+    assert done.returncode == 0 and "equal to the one stored by another build" in done.stdout and "played twice, the same" in done.stdout, told(done)
+    done = ordeal("replay", "11", runs=tmp_path, ORDEAL_FAKE_DRIFT="11")
+    assert done.returncode == 0 and ", the one stored by another build" in done.stdout, "another build may differ: " + told(done)
+    assert "no earlier one is stored" in ordeal("replay", "11", "--time", "9s", runs=tmp_path).stdout, "other options are another world"
+
+
 def test_a_replay_that_differs_from_what_is_stored_says_so(tmp_path):
     ordeal("sim", "9", runs=tmp_path, ORDEAL_FAKE_FAIL="9")
     [folder] = tmp_path.glob("*-sim/seed-9")
