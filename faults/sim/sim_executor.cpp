@@ -26,33 +26,21 @@ SimLoop::~SimLoop() {
 
 env::TimerId SimLoop::arm(Instant at, SimScheduler* owner) {
   const env::TimerId id = next_timer_++;
-  due_.emplace(DueKey{std::max(at, now_), id}, owner);
+  due_.emplace(DueKey{std::max(at, now_), id}, Due{owner, {}});
   return id;
 }
 
-env::TimerId SimLoop::call_at(Instant at, std::function<void()> fn) {
-  const env::TimerId id = arm(at, nullptr);
-  world_timers_.emplace(id, std::pair(std::max(at, now_), std::move(fn)));
-  return id;
-}
-
-void SimLoop::cancel(env::TimerId id) {
-  auto found = world_timers_.find(id);
-  if (found == world_timers_.end()) return;
-  disarm(found->second.first, id);
-  world_timers_.erase(found);
+void SimLoop::call_at(Instant at, Job event) {
+  due_.emplace(DueKey{std::max(at, now_), next_timer_++}, Due{nullptr, std::move(event)});
 }
 
 void SimLoop::fire_due() {
   while (!due_.empty() && due_.begin()->first.first <= now_) {
-    const auto [key, owner] = *due_.begin();
-    due_.erase(due_.begin());
-    if (owner != nullptr) {
-      owner->fire(key.second);
-      continue;
-    }
-    auto event = world_timers_.extract(key.second);
-    event.mapped().second();
+    auto due = due_.extract(due_.begin());
+    if (due.mapped().owner != nullptr)
+      due.mapped().owner->fire(due.key().second);
+    else
+      due.mapped().event();
   }
 }
 

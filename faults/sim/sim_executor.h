@@ -68,8 +68,7 @@ class SimLoop final : public boost::asio::execution_context {
   Digest& digest() { return digest_; }
 
   // World events: run by the loop itself, between steps, on no node; they may kill and start nodes.
-  env::TimerId call_at(Instant at, std::function<void()> fn);
-  void cancel(env::TimerId id);
+  void call_at(Instant at, Job event);
   void after_step(std::function<void()> hook) { after_step_ = std::move(hook); }  // between any two steps
 
   bool step(Instant limit);  // one task, or one jump of time up to `limit`; false when idle until then
@@ -80,10 +79,14 @@ class SimLoop final : public boost::asio::execution_context {
   friend class SimScheduler;
   using DueKey = std::pair<Instant, env::TimerId>;
 
+  struct Due {
+    SimScheduler* owner = nullptr;  // null: a world event
+    Job event;
+  };
   env::TimerId arm(Instant at, SimScheduler* owner);
   void disarm(Instant at, env::TimerId id) { due_.erase(DueKey{at, id}); }
   bool armed(Instant at, env::TimerId id) const { return due_.contains(DueKey{at, id}); }
-  void rearm(Instant at, env::TimerId id, SimScheduler* owner) { due_.emplace(DueKey{at, id}, owner); }
+  void rearm(Instant at, env::TimerId id, SimScheduler* owner) { due_.emplace(DueKey{at, id}, Due{owner, {}}); }
   void fire_due();
   bool run_one_ready();
 
@@ -93,8 +96,7 @@ class SimLoop final : public boost::asio::execution_context {
   std::uint64_t last_draw_ = 0;
   std::uint64_t steps_ = 0;
   env::TimerId next_timer_ = 1;
-  std::map<DueKey, SimScheduler*> due_;  // null: a world event
-  std::map<env::TimerId, std::pair<Instant, std::function<void()>>> world_timers_;
+  std::map<DueKey, Due> due_;
   std::vector<SimScheduler*> schedulers_;  // alive ones, in order of creation
   SimScheduler* running_ = nullptr;
   std::function<void()> after_step_;

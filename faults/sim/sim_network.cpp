@@ -158,11 +158,19 @@ void SimNetwork::transmit(const ConnectionPtr& connection, int side, Packet pack
   }
   const std::uint64_t number = from.next_send++;
   from.last_arrival = draw_arrival(*connection, side, extra);
-  loop_.call_at(from.last_arrival,
-                [this, connection, side, number, moved = std::make_shared<Packet>(std::move(packet))] {
-                  connection->side[side].wire.emplace(number, std::move(*moved));
-                  deliver(connection, side);
-                });
+  loop_.call_at(from.last_arrival, [this, connection, side, number, arrived = std::move(packet)]() mutable {
+    arrive(connection, side, number, std::move(arrived));
+  });
+}
+
+void SimNetwork::arrive(const ConnectionPtr& connection, int side, std::uint64_t number, Packet packet) {
+  Connection::Side& from = connection->side[side];
+  if (number == from.next_deliver && from.wire.empty() && !held_back(*connection, side)) {
+    hand_over(connection, side, std::move(packet));
+    return;
+  }
+  from.wire.emplace(number, std::move(packet));
+  deliver(connection, side);
 }
 
 void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
@@ -171,11 +179,16 @@ void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
   while (!from.wire.empty() && from.wire.begin()->first == from.next_deliver && !held_back(*connection, side)) {
     Packet packet = std::move(from.wire.begin()->second);
     from.wire.erase(from.wire.begin());
-    ++from.next_deliver;
-    loop_.digest().note("net", loop_.now(), connection->id << 1 | static_cast<std::uint64_t>(side),
-                        static_cast<std::uint64_t>(packet.kind), packet.bytes.size());
-    process(connection, side, std::move(packet));
+    hand_over(connection, side, std::move(packet));
   }
+}
+
+// The next packet in order has come through.
+void SimNetwork::hand_over(const ConnectionPtr& connection, int side, Packet packet) {
+  ++connection->side[side].next_deliver;
+  loop_.digest().note("net", loop_.now(), connection->id << 1 | static_cast<std::uint64_t>(side),
+                      static_cast<std::uint64_t>(packet.kind), packet.bytes.size());
+  process(connection, side, std::move(packet));
 }
 
 void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packet) {

@@ -117,6 +117,8 @@ class SimNetwork {
   void put(const ConnectionPtr& connection, int side, Packet packet, Duration extra);  // behind what is held
   void transmit(const ConnectionPtr& connection, int side, Packet packet, Duration extra);
   void deliver(const ConnectionPtr& connection, int side);  // in order, as far as it came and no cut holds it
+  void arrive(const ConnectionPtr& connection, int side, std::uint64_t number, Packet packet);
+  void hand_over(const ConnectionPtr& connection, int side, Packet packet);
   void process(const ConnectionPtr& connection, int side, Packet packet);
   void process_syn(const ConnectionPtr& connection);
   void acknowledge(Connection& connection, int reader, std::size_t bytes);
