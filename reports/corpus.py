@@ -164,6 +164,9 @@ def _searched(row: dict) -> str:
     if not found:
         return "–"
     median = f": {found['median_seeds']:,} seeds, {found['median_cpu_s']:g} s" if "median_seeds" in found else ""
+    if not found["found"]:
+        ran = found.get("exercised", 0)
+        return f"0 of {found['searches']}: its branch " + (f"ran in {ran:,} of {found['seeds_tried']:,} worlds, without harm" if ran else f"never ran in {found['seeds_tried']:,} worlds")
     other = [n for n in found["named"] if n != row["property"]] if found["found"] and row["property"] not in found["named"] else []
     return f"{found['found']} of {found['searches']}{median}" + (f" (as {', '.join(other)})" if other else "")
 

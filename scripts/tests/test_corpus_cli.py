@@ -68,7 +68,7 @@ def test_the_record_keeps_what_was_not_run_again(tmp_path):
         row = {"id": "A1", "group": "A", "name": "repl.x", "source": "KIP", "summary": "s", "property": "lost-write", "code": "caught", "named": "lost-write"}
         return {"versions": {"commit": commit}, "bugs": [row | more]}
 
-    search = {"searches": 3, "found": 2, "cap_s": 120, "named": ["lost-write"], "seeds_tried": 9, "median_seeds": 4, "median_cpu_s": 7.5}
+    search = {"searches": 3, "found": 2, "cap_s": 120, "named": ["lost-write"], "seeds_tried": 9, "exercised": 3, "median_seeds": 4, "median_cpu_s": 7.5}
     first = pages.merge({}, document("aaa", search=search))
     second = pages.merge(first, document("bbb", code="MISSED", why="its branch never ran"))
     [row] = second["bugs"]

@@ -177,7 +177,8 @@ def _more(row: dict) -> list[str]:
     lines = []
     if found := row.get("search"):
         median = f"; median {found['median_seeds']:,} seeds, {found['median_cpu_s']:g} s" if "median_seeds" in found else ""
-        lines.append(f"search: found in {found['found']} of {found['searches']}" + (f" as {', '.join(found['named'])}" if found["named"] else "") + median)
+        why = "" if found["found"] else f": its branch ran in {found['exercised']:,} of {found['seeds_tried']:,} worlds"
+        lines.append(f"search: found in {found['found']} of {found['searches']}" + (f" as {', '.join(found['named'])}" if found["named"] else "") + median + why)
     if (found := row.get("real")) and found["tried"]:
         lines.append(f"real processes, plan {found['plan']}: " + (f"caught at seed {found['seed']}" if found["caught"] else f"MISSED in {found['seeds']} seeds"))
     elif found:
