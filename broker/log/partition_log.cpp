@@ -76,8 +76,8 @@ Status PartitionLog::roll(Offset base, WallMs now) {
   // and bytes.
   if (base <= recovery_point_max_ && (old.flushed_size != old.size() || old.created_unflushed)) {
     ORDEAL_MARK("log.roll_below_recovery_point");
-    if (auto synced = old.file()->sync(); !synced) return fail_log(synced.error());
     if (auto synced = disk_.sync_directory(dir_); !synced) return fail_log(synced.error());
+    if (auto synced = old.file()->sync(); !synced) return fail_log(synced.error());
     old.flushed_size = old.size();
     old.created_unflushed = false;
   }
@@ -94,20 +94,28 @@ Status PartitionLog::roll(Offset base, WallMs now) {
 Status FlushTicket::run() {
   ORDEAL_CHECK(!ran_, "a flush ticket runs once");
   ran_ = true;
-  const auto work = [this]() -> Status {
+  // A synced file without its name is lost all the same (E1). New segments get theirs first, so that from the moment
+  // that bytes are safe they can also be found.
+  const auto sync_names = [this]() -> Status {
+    if (switches_->active(mutation::Bug::disk_no_dir_fsync)) return {};
+    return disk_->sync_directory(dir_);
+  };
+  const auto work = [&]() -> Status {
     if (failure_) return fail(*failure_);
+    if (sync_directory_) ORDEAL_TRY(sync_names());
+    bool more_names = false;
     for (const Part& part : parts_) {
       if (auto synced = part.file->sync(); !synced) return fail(synced.error().at(part.name));
-      if (part.sealed) ORDEAL_TRY(write_index_files(*disk_, dir_, part.base, part.index, part.time_index));
+      if (!part.sealed) continue;
+      ORDEAL_TRY(write_index_files(*disk_, dir_, part.base, part.index, part.time_index));
+      more_names = true;
     }
     for (const auto& [offset, content] : snapshots_) {
       ORDEAL_TRY(place_snapshot(*disk_, dir_ + "/" + segment_file_name(offset, ".snapshot"), content, *switches_));
+      more_names = true;
     }
     if (epochs_) ORDEAL_TRY(place_epoch_file(*disk_, dir_, *epochs_, *switches_));
-    // A synced file without its name is lost all the same (E1).
-    const bool names = sync_directory_ || epochs_ || !snapshots_.empty();
-    if (names && !switches_->active(mutation::Bug::disk_no_dir_fsync)) ORDEAL_TRY(disk_->sync_directory(dir_));
-    return {};
+    return more_names || epochs_ ? sync_names() : Status{};
   };
   Status done = work();
   if (!done) failure_ = done.error();

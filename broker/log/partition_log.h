@@ -110,9 +110,8 @@ class ReadPlan {
 };
 
 // Everything one flush must make durable, captured at prepare_flush(). run() may execute on any thread, while the run
-// queue goes on appending. Order: segment files oldest first (log, then the indexes of a sealed one), producer
-// snapshots, epoch checkpoint, and the directory with all their names last. Only after all of it may the end offset
-// count.
+// queue goes on appending. Order: the names of new segments, segment files oldest first (log, then the indexes of a
+// sealed one), producer snapshots, epoch checkpoint, their names. Only after all of it may the end offset count.
 class FlushTicket {
  public:
   Status run();
