@@ -28,6 +28,7 @@ Invariants::Invariants(World& world, std::string log_dir, WorldPromises promises
   models_.on_disturbed([this](NodeId node, DiskChange change) {
     partitions_.disturbed(node, change);
     storage_.disturbed(node, change);
+    raft_.disturbed(node, change);
   });
 }
 

@@ -29,12 +29,19 @@ void PartitionInvariants::observe(const TraceEvent& event) {
   if (event.kind == "partition.leader" || event.kind == "partition.follower") observe_leader(event, at, epoch);
   if (event.kind == "partition.hw") observe_high_watermark(event, at, epoch);
   if (event.kind == "partition.truncate") committed_stays(event, at);
-  if (event.kind == "controller.partition") {
-    const std::set<NodeId> isr = parse_nodes(event.text("isr").value_or(""));
-    joiners_complete(at, partitions_[at].committed_isr, isr, "the controller");
-    partitions_[at].committed_isr = isr;
-    isr_complete(at, isr, Whose::controllers);
-  }
+  if (event.kind == "controller.partition") observe_controller(event, at);
+}
+
+// A controller that was paused tells late what another has long gone beyond: true once, but no longer what is.
+void PartitionInvariants::observe_controller(const TraceEvent& event, const TopicPartition& at) {
+  PartitionView& view = partitions_[at];
+  const auto epoch = static_cast<PartitionEpoch>(event.number("partition_epoch").value_or(-1));
+  if (epoch >= 0 && epoch < view.committed_epoch) return;
+  view.committed_epoch = epoch;
+  const std::set<NodeId> isr = parse_nodes(event.text("isr").value_or(""));
+  joiners_complete(at, view.committed_isr, isr, "the controller");
+  view.committed_isr = isr;
+  isr_complete(at, isr, Whose::controllers);
 }
 
 void PartitionInvariants::observe_leader(const TraceEvent& event, const TopicPartition& at, LeaderEpoch epoch) {
@@ -58,6 +65,7 @@ void PartitionInvariants::observe_high_watermark(const TraceEvent& event, const 
   high_watermark_needs_min_isr(at, event.node, hw);
   view.high_watermark = std::max(view.high_watermark, hw);
   extend_truth(view, at, event.node, hw);
+  if (view.leaders.rbegin()->first != epoch) return;  // deposed: its ISR is nobody's any more
   isr_complete(at, nodes_[event.node].isr[at], Whose::leaders);
   isr_complete(at, view.committed_isr, Whose::controllers);
 }

@@ -49,6 +49,7 @@ class PartitionInvariants {
     std::set<NodeId> lossy;                // replicas that lost unsynced or all bytes
     std::set<NodeId> behind;               // of those, the ones that have not caught up since
     std::set<NodeId> committed_isr;        // the controller's
+    PartitionEpoch committed_epoch = -1;   // and as of when
     int min_isr = 1;
     Offset truth_end() const { return truth.empty() ? 0 : truth.back().last_offset + 1; }
   };
@@ -56,6 +57,7 @@ class PartitionInvariants {
   enum class Whose { leaders, controllers };  // view of an ISR
 
   void observe_leader(const TraceEvent& event, const TopicPartition& at, LeaderEpoch epoch);
+  void observe_controller(const TraceEvent& event, const TopicPartition& at);
   void observe_high_watermark(const TraceEvent& event, const TopicPartition& at, LeaderEpoch epoch);
 
   // One function an invariant.

@@ -25,6 +25,11 @@ void RaftInvariants::observe(const TraceEvent& event) {
   if (event.kind == "raft.voters") one_voter_change_at_a_time(event, node);
 }
 
+// Who lost his disk begins from nothing.
+void RaftInvariants::disturbed(NodeId node, DiskChange change) {
+  if (change == DiskChange::wipe) nodes_[node] = NodeView{};
+}
+
 // A node speaks of a new term before it has persisted it, so a crash may take it back, but not below a term it led:
 // for that others had to hear of it.
 void RaftInvariants::observe_role(const TraceEvent& event, NodeView& node) {
@@ -53,10 +58,16 @@ void RaftInvariants::election_safety(NodeId node, std::int64_t term) {
     breaches_.report("ElectionSafety", fmt::format("node {} leads term {} again after a restart", node, term));
 }
 
+// Committed is what a majority has synced: that says nothing where a disk only said that it had. What a single node
+// does with its own log, and elections, are judged all the same.
+bool RaftInvariants::disks_lied() const {
+  return std::ranges::any_of(world_.nodes(), [&](NodeId id) { return world_.disk(id).has_lied(); });
+}
+
 // A new leader's log reaches at least as far as anything that was committed [15].
 void RaftInvariants::metadata_durable(const TraceEvent& event) {
   const auto end = event.number("end");
-  if (end && *end < committed_)
+  if (end && *end < committed_ && !disks_lied())
     breaches_.report("MetadataDurable", fmt::format("node {} leads term {} with a log that ends at {}; {} is committed",
                                                     event.node, event.number("term").value_or(-1), *end, committed_));
 }
@@ -98,7 +109,7 @@ void RaftInvariants::one_active_controller(NodeId deposed, std::int64_t its_term
 // [12] Wherever two nodes speak of one index, the logs up to it are one.
 void RaftInvariants::metadata_log_matching(const TraceEvent& event, std::int64_t index) {
   const auto hash = event.number("hash");
-  if (!hash) return;
+  if (!hash || disks_lied()) return;
   const auto [known, first] = entries_.emplace(index, Entry{*hash, event.node});
   if (!first && known->second.hash != *hash)
     breaches_.report("MetadataLogMatching",
@@ -112,7 +123,7 @@ void RaftInvariants::metadata_log_matching(const TraceEvent& event, std::int64_t
 // [12] Equal logs make equal state machines.
 void RaftInvariants::applied_metadata_matching(const TraceEvent& event, std::int64_t index) {
   const auto digest = event.number("digest");
-  if (!digest) return;
+  if (!digest || disks_lied()) return;
   const auto [known, first] = images_.emplace(index, Entry{*digest, event.node});
   if (!first && known->second.hash != *digest)
     breaches_.report("MetadataLogMatching",

@@ -17,6 +17,7 @@ class RaftInvariants {
   RaftInvariants(World& world, const WorldPromises& promises, Breaches& breaches)
       : world_(world), promises_(promises), breaches_(breaches) {}
   void observe(const TraceEvent& event);
+  void disturbed(NodeId node, DiskChange change);
 
  private:
   struct Entry {
@@ -41,6 +42,7 @@ class RaftInvariants {
   void observe_applied(const TraceEvent& event, NodeView& node);
   void observe_controller(const TraceEvent& event, NodeView& node);
 
+  bool disks_lied() const;
   void election_safety(NodeId node, std::int64_t term);
   void one_active_controller(NodeId deposed, std::int64_t its_term, std::uint64_t incarnation, Duration ran);
   void metadata_log_matching(const TraceEvent& event, std::int64_t index);

@@ -131,7 +131,10 @@ void ReplicaModels::read_on(NodeId node, ReplicaModel& model, const std::string&
   const std::size_t after = keep;  // batches of later segments: only a truncation of an earlier one meets them
   while (keep > 0 && batches[keep - 1].file == path && batches[keep - 1].end_in_file > from) --keep;
   std::vector<ReplicaModel::Placed> later(batches.begin() + static_cast<std::ptrdiff_t>(after), batches.end());
-  if (keep < after) model.cut(keep);
+  if (keep < after) {
+    model.cut(keep);
+    model.cut_unsynced_ = true;
+  }
   batches.resize(keep);
   std::size_t at = keep > 0 && batches[keep - 1].file == path ? batches[keep - 1].end_in_file : 0;
   BatchId id;
@@ -140,6 +143,7 @@ void ReplicaModels::read_on(NodeId node, ReplicaModel& model, const std::string&
 }
 
 void ReplicaModels::mark_synced(ReplicaModel& model, const std::string& path) {
+  model.cut_unsynced_ = false;
   for (std::size_t i = model.batches_.size(); i-- > 0;) {
     ReplicaModel::Placed& placed = model.batches_[i];
     if (placed.file < path || (placed.file == path && placed.synced)) break;

@@ -23,6 +23,8 @@ class ReplicaModel {
   Offset end() const { return batches_.empty() ? empty_at_ : batches_.back().id.last_offset + 1; }
   // Everything below is synced; start() if nothing is.
   Offset synced_end() const;
+  // Batches were cut away, and a power cut may undo that: nothing was synced since.
+  bool cut_unsynced() const { return cut_unsynced_; }
   std::size_t size() const { return batches_.size(); }
   const BatchId& batch(std::size_t index) const { return batches_[index].id; }
   // The first batch that holds or follows `offset`; size() if none does.
@@ -49,6 +51,7 @@ class ReplicaModel {
   Offset empty_at_ = 0;  // where the last segment begins by its name: the end of a log without batches
   Offset valid_below_ = kUntouched;
   Offset deleted_to_ = 0;
+  bool cut_unsynced_ = false;
 };
 
 class ReplicaModels {

@@ -20,6 +20,7 @@ class StorageInvariants {
   struct Written {  // as it was when the node last lost power
     std::vector<BatchId> batches;
     Offset synced_end = 0;
+    bool cut_unsynced = false;
     bool trusted = true;  // false: the disk was wiped or rotted, nothing is to be found again
   };
 

@@ -121,8 +121,6 @@ constexpr FaultClass kClasses[] = {
     - {do: clock.drift, on: leader, weight: 2, params: {ppm: -100000, timers: true}}
 )"},
     {kDamage, 14, R"(
-    - {do: disk.bitflip, on: random, weight: 1, params: {path: .log}}
-    - {do: disk.fsync_lie, on: random, weight: 1}
     - {do: node.amnesia, on: random, weight: 2}
 )"},
 };
