@@ -55,6 +55,7 @@ struct TrialResult {
   std::vector<FaultEvent> events;
   std::vector<Violation> violations;  // of invariants; "Fatal" is this file's, liveness.h has the rest
   std::string trouble;                // why the harness could not judge; empty: it could
+  bool unmet = false;                 // the trouble is that a script's situation did not come about
   checker::Verdict verdict;
   std::map<std::string, std::uint64_t> mutations_ran;  // by name, those switched on
   std::map<std::string, std::int64_t> fault_kinds;     // verified, by verb
@@ -97,6 +98,7 @@ class Trial {
   void demand_of_core();
   void demand_liveness();
   void end_clients();
+  void let_retention_rest();
   void audit();
   checker::Context context() const;
   void judge();

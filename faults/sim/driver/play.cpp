@@ -36,7 +36,7 @@ std::vector<std::string> broken_names(const TrialResult& trial) {
 
 int exit_code(const TrialResult& result) {
   if (result.outcome() == checker::Outcome::fail) return checker::exit_code(checker::Outcome::fail);
-  return result.trouble.empty() ? checker::exit_code(result.outcome()) : kExitHarness;
+  return result.trouble.empty() || result.unmet ? checker::exit_code(result.outcome()) : kExitHarness;
 }
 
 const char* outcome_name(const TrialResult& result) {

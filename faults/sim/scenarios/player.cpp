@@ -248,7 +248,10 @@ TrialResult play_script(TrialOptions options, const scenario::Scenario& scenario
     trial.start_clients();
     played = Player(trial, scenario).play(scenario.script);
   }
-  return played ? trial.finish() : trial.give_up(played.error().text);
+  if (played) return trial.finish();
+  TrialResult result = trial.give_up(played.error().text);
+  result.unmet = played.error().code == Errc::timed_out;
+  return result;
 }
 
 }  // namespace ordeal::sim
