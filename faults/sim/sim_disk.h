@@ -85,6 +85,8 @@ class SimDisk {
   std::uint64_t fault_hits(const std::string& name) const;  // calls that faults of that name have struck so far
   // Whether it ever answered a call with an error or wrong bytes, or was damaged: a broker may end itself over that.
   bool has_failed() const { return failed_; }
+  // Whether it ever called something synced that was not: then even what a majority holds may be lost.
+  bool has_lied() const { return lied_; }
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }                  // writes beyond fail with no_space
   Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
   // Rot at a drawn place of a drawn file that is not empty and whose path contains `path_part`; says where.
@@ -148,6 +150,7 @@ class SimDisk {
   std::uint64_t capacity_ = UINT64_MAX;
   std::uint64_t operations_ = 0;
   bool failed_ = false;
+  bool lied_ = false;
   bool recording_ = false;
   std::vector<std::string> recorded_;
 };

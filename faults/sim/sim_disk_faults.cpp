@@ -108,6 +108,7 @@ Result<SimDisk::Struck> SimDisk::begin(const Frozen& handle, FileOp op, const st
   const Armed* armed = striking(op, path);
   if (armed == nullptr) return Struck{};
   const DiskFault& fault = armed->fault;
+  lied_ = lied_ || fault.kind == DiskFault::Kind::lie;
   failed_ = failed_ || (fault.kind != DiskFault::Kind::slow && fault.kind != DiskFault::Kind::stall);
   switch (fault.kind) {
     case DiskFault::Kind::error:
