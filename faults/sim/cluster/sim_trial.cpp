@@ -290,6 +290,16 @@ void Trial::end_clients() {
   for (history::Recorder* recorder : driver_->recorders()) evidence_.history.files.push_back(recorder->to_memory());
 }
 
+// What retention still takes it takes before the audit begins, not from under it.
+void Trial::let_retention_rest() {
+  if (evidence_.effective.at("log.retention.acts") != "true") return;
+  constexpr Duration kLongest = 10s;
+  ConfigMap config = cluster_config(1, options_.cluster.nodes);
+  for (const auto& [key, value] : options_.cluster.config) config.insert_or_assign(key, value);
+  world().run_for(std::min<Duration>(make_broker_config(std::move(config))->retention_check_interval * 2, kLongest) +
+                  1s);
+}
+
 void Trial::audit() {
   audit_recorder_ = history::Recorder::in_memory(workload::native_header(workload_, "c1-auditor"));
   auditor_ = std::make_unique<workload::Auditor>(*client_, workload_, kAuditProcess, *audit_recorder_);
@@ -369,6 +379,7 @@ TrialResult Trial::finish() {
   end_clients();
   watching_ = false;
   begin_phase("drain");
+  let_retention_rest();
   if (result_.trouble.empty()) audit();
   if (options_.check_files) cluster_->invariants().check_leaders_complete();
   close_books();
