@@ -75,7 +75,9 @@ void PartitionInvariants::disturbed(NodeId node, DiskChange change) {
   if (change == DiskChange::power_cut && promises_.fsync) return;  // what was acknowledged was synced
   for (const TopicPartition& at : models_.on(node)) {
     PartitionView& view = partitions_[at];
-    if (change == DiskChange::power_cut && models_.find(node, at)->synced_end() >= view.truth_end()) continue;
+    // What it had fetched may count towards a HW that is announced only after it lost that again.
+    const ReplicaModel* model = models_.find(node, at);
+    if (change == DiskChange::power_cut && model->synced_end() >= model->end()) continue;
     view.lossy.insert(node);
     view.behind.insert(node);
   }
