@@ -132,6 +132,27 @@ TEST_CASE("a stalled sync returns when it is healed; its bytes are not durable b
   }
 }
 
+TEST_CASE("a call that stalls straight from the run queue stops its whole node until it is healed") {
+  Fixture test;
+  test.world.run_for(1s);
+  test.world.disk(1).inject({.op = FileOp::list, .kind = DiskFault::Kind::stall, .name = "s"});
+  env::Env env = test.world.env(1);
+  auto look = [](env::Env where) -> env::Task<> {
+    CHECK(where.disk.list("/").has_value());
+    co_return;
+  };
+  test.world.spawn(env, look(env), "look");
+  test.world.run_for(1s);
+  CHECK(test.world.state(1) == NodeState::paused);
+  const int ticks = test.writer().ticks;
+  test.world.run_for(1s);
+  CHECK(test.writer().ticks == ticks);
+  test.world.disk(1).heal("s");
+  test.world.run_for(1s);
+  CHECK(test.world.state(1) == NodeState::running);
+  CHECK(test.writer().ticks > ticks);
+}
+
 TEST_CASE("a slow sync takes its time") {
   Fixture test;
   test.world.disk(1).inject(

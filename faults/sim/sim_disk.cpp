@@ -52,7 +52,8 @@ SimDisk::~SimDisk() = default;
 
 void SimDisk::power_cut() {
   loop_.digest().note("power cut", loop_.now(), id_);
-  root_->power_cut(random_);
+  Random own(random_.next());
+  root_->power_cut(own);
   tell(DiskChange::power_cut, "");
 }
 

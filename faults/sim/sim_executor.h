@@ -132,6 +132,7 @@ class SimScheduler final : public env::Scheduler {
   void drop_all();                 // implies doom(); not while a task of this node is executing
   bool doomed() const { return doomed_; }
   bool paused() const { return paused_; }
+  bool stuck() const { return stuck_ > 0; }  // behind a call that has not returned
   bool empty() const { return ready_.empty() && timers_.empty() && parking_.parked() == 0; }
   NodeClocks& clocks() { return *clocks_; }
   void timers_changed();                                         // the rate of clocks().timers did

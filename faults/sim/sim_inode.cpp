@@ -76,7 +76,10 @@ void Inode::power_cut(Random& random) {
   for (std::size_t i = 0; i < kept; ++i) apply_to(durable_names, unsynced_names[i]);
   unsynced_names.clear();
   names = durable_names;
-  for (auto& [name, inode] : names) inode->power_cut(random);
+  for (auto& [name, inode] : names) {
+    Random own = random.fork(name);  // one file more does not change what is left of the others
+    inode->power_cut(own);
+  }
 }
 
 }  // namespace ordeal::sim

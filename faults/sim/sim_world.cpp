@@ -172,7 +172,8 @@ void World::resume(NodeId id) {
 NodeState World::state(NodeId id) const {
   const Node& asked = node(id);
   if (asked.alive == nullptr) return NodeState::down;
-  return asked.alive->scheduler.paused() ? NodeState::paused : NodeState::running;
+  const SimScheduler& scheduler = asked.alive->scheduler;
+  return scheduler.paused() || scheduler.stuck() ? NodeState::paused : NodeState::running;
 }
 
 bool World::started(NodeId id) const { return node(id).alive != nullptr && node(id).alive->process != nullptr; }

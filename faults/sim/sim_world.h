@@ -56,7 +56,7 @@ struct NodeContext {
 // Starts the node's tasks and returns what owns its state; destroyed after its frames.
 using Program = std::function<std::shared_ptr<void>(NodeContext& context)>;
 
-enum class NodeState { down, running, paused };
+enum class NodeState { down, running, paused };  // paused also: behind a disk call that does not return
 
 class World {
  public:
