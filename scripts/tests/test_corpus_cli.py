@@ -12,7 +12,8 @@ from reports import corpus as pages
 from reports import steps
 
 
-@pytest.mark.parametrize("words", [["--bug", "A99"], ["--group", "Z"], ["--cap", "0s"], ["--cap", "long"], ["--jobs", "0"], ["--nonsense"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--bug", "A99"], ["--group", "Z"], ["--cap", "0s"], ["--cap", "long"], ["--jobs", "0"], ["--nonsense"], ["--budget", "5s"],
+                                   ["--search", "--budget", "0s"]], ids=" ".join)
 def test_bad_usage_is_refused(words, tmp_path):
     done = ordeal("corpus", *words, runs=tmp_path)
     assert done.returncode == 64 and "next:" in done.stderr, told(done)
@@ -61,6 +62,14 @@ def test_searches_find_bugs_without_their_scripts_and_resume(tmp_path):
     assert "6 of 6 searches are in" in done.stderr and done.returncode == 0, told(done)
     done = ordeal(*words[:-3], "--cap", "11s", runs=tmp_path)
     assert "are in" not in done.stdout, "another cap is another search"
+
+
+def test_a_search_can_stop_early_and_go_on(tmp_path):
+    words = ("corpus", "--bug", "A1", "--search", "--jobs", "1", "--json")
+    done = ordeal(*words, "--budget", "1ms", runs=tmp_path)
+    assert done.returncode == 0 and "searches are left" in done.stderr, told(done)
+    done = ordeal(*words, runs=tmp_path)
+    assert rows(done)[0]["search"]["searches"] == 3, told(done)
 
 
 def test_the_record_keeps_what_was_not_run_again(tmp_path):

@@ -25,6 +25,7 @@ def parser() -> Parser:
     p.add_argument("--bug", metavar="NAME", help="only this bug, by id (A1) or name (repl.truncate_to_hw)")
     p.add_argument("--search", action="store_true", help=f"look for each by seed, {corpus.SEARCHES} times; interrupted, it goes on where it stopped")
     p.add_argument("--cap", default="120s", metavar="T", help="processor time of one search (default 120s)")
+    p.add_argument("--budget", metavar="T", help="real time for all searches of this call; what is left is for the next one (default: no limit)")
     p.add_argument("--time", metavar="T", help="simulated time of the worlds of a search (default: the simulator's)")
     p.add_argument("--real", action="store_true", help="also trials on real processes, for the bugs that real faults can show")
     p.add_argument("--jobs", type=int, metavar="N", help="bugs at a time (default: one a processor)")
@@ -35,16 +36,18 @@ def parser() -> Parser:
 
 
 def main(arguments, terminal) -> int:
-    cap_s = seconds_of(arguments.cap)
-    if cap_s <= 0 or (arguments.jobs is not None and arguments.jobs < 1):
-        raise usage("--cap must be more than nothing and --jobs at least 1")
+    cap_s, budget_s = seconds_of(arguments.cap), seconds_of(arguments.budget) if arguments.budget else None
+    if arguments.budget and not arguments.search:
+        raise usage("--budget needs --search")
+    if cap_s <= 0 or budget_s == 0 or (arguments.jobs is not None and arguments.jobs < 1):
+        raise usage("--cap and --budget must be more than nothing and --jobs at least 1")
     build.ensure(terminal, ("ordeal-sim",))
     chosen = wanted(arguments, corpus.bugs())
     folder, jobs, began = runs.create("corpus", arguments.out), arguments.jobs or build.jobs(), time.monotonic()
     rows = scripts(chosen, folder, jobs, arguments, terminal)
     try:
         if arguments.search:
-            search(rows, cap_s, ["--time", arguments.time] if arguments.time else [], jobs, terminal)
+            search(rows, cap_s, budget_s, ["--time", arguments.time] if arguments.time else [], jobs, terminal)
         if arguments.real:
             real(rows, folder, terminal)
     finally:
@@ -94,7 +97,7 @@ def scripts(bugs: list[dict], folder: Path, jobs: int, arguments, terminal) -> l
     return [found[bug["id"]] for bug in bugs]
 
 
-def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal) -> None:
+def search(rows: list[dict], cap_s: float, budget_s: float | None, words: list[str], jobs: int, terminal) -> None:
     campaign = corpus.Search(paths.runs_dir() / "corpus-search.json", cap_s, ["--small", *words])
     applicable = [row for row in rows if row["code"] in (corpus.CAUGHT, corpus.MISSED)]
     properties = {row["name"]: row["property"] for row in applicable}
@@ -110,14 +113,14 @@ def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         futures = {pool.submit(campaign.run, name, properties[name], turn, on_row): (name, turn) for name, turn in todo}
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, budget_s):
                 name, turn = futures[future]
                 result = future.result()
                 state["ended"] += 1
                 state["hits"] += result["found"]
-                terminal.line(f"  search    {name} {turn + 1}/{corpus.SEARCHES}: " + (
-                    f"seed {result['seed']} breaks {', '.join(result['named'])}" if result["found"] else f"not found; it decided something in {result['exercised']}")
-                    + f" · {count(result['seeds'], 'world')}, {result['cpu_s']:.0f} s" + (f" · {result['crashed']} crashed" if result["crashed"] else ""))
+                terminal.line(f"  search    {name} {turn + 1}/{corpus.SEARCHES}: {_searched(result)}")
+        except TimeoutError:
+            terminal.line(f"  search    the budget is spent: {len(todo) - state['ended']} searches are left for the next time")
         finally:
             campaign.stop.set()
             for future in futures:
@@ -126,6 +129,12 @@ def search(rows: list[dict], cap_s: float, words: list[str], jobs: int, terminal
         row["search"] = corpus.summary_of(campaign.results(row["name"]), cap_s)
         if row["code"] == corpus.MISSED and not row.get("scripted") and row["search"] and row["property"] in row["search"]["named"]:
             row |= {"code": corpus.CAUGHT, "caught": True, "named": row["property"], "why": "by seed; it has no script"}
+
+
+def _searched(result: dict) -> str:
+    what = f"seed {result['seed']} breaks {', '.join(result['named'])}" if result["found"] else f"not found; it decided something in {result['exercised']}"
+    crashed = f" · {result['crashed']} crashed" if result["crashed"] else ""
+    return f"{what} · {count(result['seeds'], 'world')}, {result['cpu_s']:.0f} s{crashed}"
 
 
 def real(rows: list[dict], folder: Path, terminal) -> None:
