@@ -13,6 +13,7 @@ namespace {
 
 using meta::ControllerRequest;
 using meta::ControllerResponse;
+namespace raft = meta::raft;
 
 std::string meta_host(NodeId id) { return fmt::format("10.77.0.{}", 10 + id); }
 
@@ -54,6 +55,7 @@ class MetaProcess {
     config.id = self->context_.node;
     config.cluster_id = "test";
     for (NodeId id = 1; id <= self->voters_; ++id) config.voters[id] = {meta_host(id), 9094};
+    config.controller_endpoint = {meta_host(config.id), 9094};
     config.advertised = {{"CLIENT", {meta_host(config.id), 9092}}, {"REPLICATION", {meta_host(config.id), 9093}}};
     config.rack = fmt::format("rack{}", config.id);
     for (auto& byte : config.incarnation.bytes) byte = static_cast<std::uint8_t>(self->env_.random.below(255) + 1);
@@ -86,10 +88,14 @@ struct MetaWorld {
   int size;
   std::map<Offset, std::uint64_t> digests;  // of every image seen, by offset: equal on all nodes for ever
 
-  explicit MetaWorld(std::uint64_t seed, int nodes = 3) : world(WorldOptions{.seed = seed}), size(nodes) {
+  // Of the nodes the first `voters` vote at the beginning; 0: all.
+  explicit MetaWorld(std::uint64_t seed, int nodes = 3, int voters = 0)
+      : world(WorldOptions{.seed = seed}), size(nodes) {
+    const int voting = voters == 0 ? nodes : voters;
     for (NodeId id = 1; id <= size; ++id)
-      world.add_node(id, meta_host(id),
-                     [this](NodeContext& context) { return std::make_shared<MetaProcess>(context, size, processes); });
+      world.add_node(id, meta_host(id), [this, voting](NodeContext& context) {
+        return std::make_shared<MetaProcess>(context, voting, processes);
+      });
     for (NodeId id = 1; id <= size; ++id) world.start(id);
   }
 
@@ -141,6 +147,17 @@ struct MetaWorld {
                                     "test.call");
     REQUIRE(world.run_until([&] { return out->has_value(); }, patience + 5s));
     return **out;
+  }
+  int alter_voters(NodeId from, NodeId node, bool remove) {
+    ControllerRequest request;
+    auto* body = request.mutable_alter_voters();
+    body->set_remove(remove);
+    body->set_node_id(node);
+    body->set_host(meta_host(node));
+    body->set_port(9094);
+    const auto response = call(from, std::move(request));
+    REQUIRE(response);
+    return response->alter_voters().error_code();
   }
   static ControllerRequest create(const std::string& name, int partitions, int factor) {
     ControllerRequest request;
@@ -202,7 +219,8 @@ TEST_CASE("after a kill every partition has a live leader within a second, whoev
         },
         10s));
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(cluster.world.now() - killed).count();
-    MESSAGE("seed ", seed, std::string(seed % 2 == 0 ? ": controller" : ": broker"), " killed: leaders moved after ", took, " ms");
+    MESSAGE("seed ", seed, std::string(seed % 2 == 0 ? ": controller" : ": broker"), " killed: leaders moved after ",
+            took, " ms");
     CHECK(took < 1000);
     cluster.world.start(victim);
     REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3); }, 5s));
@@ -275,6 +293,68 @@ TEST_CASE("a node that was down over a compaction catches up by snapshot") {
   REQUIRE(
       cluster.world.run_until([&] { return cluster.process(behind) && cluster.image(behind)->topic("t149"); }, 10s));
   REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3); }, 5s));
+  cluster.check_digests();
+}
+
+TEST_CASE("a power cut anywhere in the installation of a snapshot loses nothing") {
+  for (std::uint64_t call = 1; call <= 12; ++call) {
+    CAPTURE(call);
+    MetaWorld cluster(41);
+    REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3); }, 5s));
+    const NodeId behind = cluster.controller() % 3 + 1;
+    const NodeId from = cluster.controller();
+    cluster.world.kill(behind);
+    for (int i = 0; i < 80; ++i) REQUIRE(cluster.call(from, MetaWorld::create("t" + std::to_string(i), 1, 2)));
+    cluster.world.start(behind);
+    REQUIRE(cluster.world.run_until([&] { return cluster.process(behind) != nullptr; }, 5s));
+    cluster.world.disk(behind).crash_in_call(call, CrashKind::power);
+    (void)cluster.world.run_until([&] { return cluster.world.state(behind) == NodeState::down; }, 2s);
+    if (cluster.world.state(behind) == NodeState::down) cluster.world.start(behind);
+    REQUIRE(cluster.world.run_until(
+        [&] { return cluster.process(behind) && cluster.image(behind)->topic("t79") && cluster.all_unfenced(3); },
+        10s));
+    cluster.check_digests();
+  }
+}
+
+TEST_CASE("a voter whose disk was wiped is brought back under the same controller and then counts again") {
+  MetaWorld cluster(42);
+  REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3); }, 5s));
+  const NodeId controller = cluster.controller();
+  const raft::Term term = cluster.process(controller)->node().quorum().term;
+  REQUIRE(cluster.call(controller, MetaWorld::create("t", 3, 3)));
+  const NodeId wiped = controller % 3 + 1;
+  const NodeId other = 6 - controller - wiped;
+  cluster.world.kill(wiped);
+  cluster.world.wipe(wiped);
+  cluster.world.start(wiped);
+  REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(3) && cluster.image(wiped)->topic("t"); }, 5s));
+  CHECK(cluster.process(controller)->node().quorum().term == term);
+  cluster.world.run_for(1s);
+  cluster.world.kill(controller);  // the wiped voter's vote is needed now
+  REQUIRE(cluster.world.run_until([&] { return cluster.controller() != kNoNode; }, 5s));
+  CHECK(cluster.image(other)->topic("t"));
+  cluster.check_digests();
+}
+
+TEST_CASE("a node outside the voters serves, becomes a voter, and a removed controller hands over") {
+  MetaWorld cluster(43, 4, 3);
+  REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(4); }, 5s));
+  CHECK(cluster.process(4)->node().quorum().voters == std::vector<NodeId>{1, 2, 3});
+  const NodeId old = cluster.controller();
+  CHECK(cluster.alter_voters(4, 4, false) == 0);
+  CHECK(cluster.alter_voters(4, 4, false) == meta::error_code::kDuplicateVoter);
+  CHECK(cluster.alter_voters(old, old, true) == 0);
+  REQUIRE(cluster.world.run_until([&] { return cluster.controller() != kNoNode && cluster.controller() != old; }, 5s));
+  REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(4); }, 5s));
+  std::vector<NodeId> rest{1, 2, 3, 4};
+  std::erase(rest, old);
+  for (NodeId id = 1; id <= 4; ++id) CHECK(cluster.process(id)->node().quorum().voters == rest);
+  // All of it survives a restart of everything.
+  for (NodeId id = 1; id <= 4; ++id) cluster.world.power_cut(id);
+  for (NodeId id = 1; id <= 4; ++id) cluster.world.start(id);
+  REQUIRE(cluster.world.run_until([&] { return cluster.all_unfenced(4); }, 10s));
+  CHECK(cluster.process(old)->node().quorum().voters == rest);
   cluster.check_digests();
 }
 
