@@ -113,7 +113,7 @@ void Node::Impl::acknowledge() {
 }
 
 void Node::Impl::report_committed(const raft::Entry& entry, const ClusterImage& after) {
-  if (!controller_) return;
+  if (!leads()) return;  // also before its controller is active: what an earlier one appended commits then
   MetadataBatch batch;
   ORDEAL_CHECK(batch.ParseFromString(entry.data), "an entry that was replayed does not parse");
   std::set<NodeId> brokers;

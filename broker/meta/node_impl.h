@@ -78,7 +78,8 @@ class Node::Impl final : public ControlEvents {
   bool must_sync(const raft::Effects& effects) const;
   void note_persisted(const raft::Effects& effects);
   void send_snapshots(const std::vector<NodeId>& peers);
-  env::Task<Status> apply(std::vector<raft::Entry> entries);
+  Status replay(const std::vector<raft::Entry>& entries, ImageBuilder& builder);
+  env::Task<Status> apply(ImageBuilder builder);
   env::Task<Status> compact_log();
   env::Task<Status> write(kv::WriteBatch batch, kv::Sync sync);
   void publish(ImagePtr image);

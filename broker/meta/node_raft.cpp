@@ -126,13 +126,20 @@ env::Task<Status> Node::Impl::perform(raft::Effects effects) {
   }
   note_quorum();
   if (gate_.closing()) co_return Status{};
+  // What the controller tells to be committed it tells before others learn of it and act on it.
+  std::optional<ImageBuilder> replayed;
+  if (!effects.apply.empty()) {
+    replayed.emplace(installed ? *installed : *image_);
+    const Status sound = replay(effects.apply, *replayed);
+    if (!sound) co_return sound;
+  }
   // 2. send
   for (const raft::Message& message : effects.send) send_raft(message);
   send_snapshots(effects.send_snapshot_to);
   // 3. apply
   if (installed) publish(std::move(installed));
-  if (!effects.apply.empty()) {
-    const Status applied = co_await apply(std::move(effects.apply));
+  if (replayed) {
+    const Status applied = co_await apply(std::move(*replayed));
     if (!applied) co_return applied;
   }
   // 4. acknowledge
@@ -163,17 +170,19 @@ void Node::Impl::send_snapshots(const std::vector<NodeId>& peers) {
     for (const raft::Message& message : raft_->snapshot_messages(peer, snapshot)) send_raft(message);
 }
 
-env::Task<Status> Node::Impl::apply(std::vector<raft::Entry> entries) {
-  ImageBuilder builder(*image_);
+Status Node::Impl::replay(const std::vector<raft::Entry>& entries, ImageBuilder& builder) {
   for (const raft::Entry& entry : entries) {
     if (entry.kind != raft::EntryKind::records) {
       builder.skip(entry.index);
       continue;
     }
-    Status replayed = builder.replay(entry.data, entry.index);
-    if (!replayed) co_return replayed;
+    ORDEAL_TRY(builder.replay(entry.data, entry.index));
     report_committed(entry, builder.view());
   }
+  return {};
+}
+
+env::Task<Status> Node::Impl::apply(ImageBuilder builder) {
   ImagePtr image = builder.build();
   kv::WriteBatch batch = apply_batch(builder.take_changes(), *image);
   const Status written = co_await write(std::move(batch), kv::Sync::no);
