@@ -5,6 +5,7 @@ become indices: tens of thousands of messages fit a page that opens at once.
 """
 
 import json
+from collections import deque
 
 from reports.model import Run, plural
 
@@ -68,13 +69,18 @@ def _read(path) -> list[dict]:
 
 def _quietened(rows: list[dict]) -> list[dict]:
     """A Raft leader appends nothing again and again to be heard of: its smallest messages, and their answers, are set apart."""
-    sizes = [r["bytes"] for r in rows if r.get("api") == "raft_append" and not r.get("reply") and "bytes" in r]
-    if sizes:
-        least = min(sizes) + IDLE_SPREAD
-        idle = {(r.get("c"), r.get("id")) for r in rows if r.get("api") == "raft_append" and not r.get("reply") and r.get("bytes", 1 << 30) <= least}
-        for row in rows:
-            if row.get("api") == "raft_append" and (row.get("c"), row.get("id")) in idle:
-                row["api"] = "raft_append (idle)"
+    appends = [r for r in rows if r.get("api") == "raft_append" and "bytes" in r]
+    least = min((r["bytes"] for r in appends if not r.get("reply")), default=0) + IDLE_SPREAD
+    asked: dict[tuple, deque] = {}  # between two nodes answers come in the order of the questions
+    for row in appends:
+        if not row.get("reply"):
+            idle = row["bytes"] <= least
+            asked.setdefault((row["from"], row["to"]), deque()).append(idle)
+        else:
+            waiting = asked.get((row["to"], row["from"]))
+            idle = waiting.popleft() if waiting else True
+        if idle:
+            row["api"] = "raft_append (idle)"
     return rows
 
 

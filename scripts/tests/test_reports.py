@@ -202,7 +202,7 @@ def test_appends_of_nothing_are_set_apart_from_those_that_carry_records(tmp_path
     from reports.samples import world
 
     folder = world.write(tmp_path)
-    rows = [{"t": 10 + i, "a": 20 + i, "from": "n1", "to": "n2", "api": "raft_append", "reply": i % 2 == 1, "c": 3, "id": i // 2, "bytes": 52 + 60 * (i == 2)}
+    rows = [{"t": 10 + i, "a": 20 + i, "from": ("n1", "n2")[i % 2], "to": ("n2", "n1")[i % 2], "api": "raft_append", "reply": i % 2 == 1, "c": 3 + i % 2, "id": 0, "bytes": 52 + 60 * (i == 2)}
             for i in range(6)]
     (folder / "messages.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     found = messages.diagram(model.load(folder))
