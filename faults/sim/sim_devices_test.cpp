@@ -116,6 +116,7 @@ TEST_CASE("a stalled sync returns when it is healed; its bytes are not durable b
     test.world.disk(1).inject({.op = FileOp::sync, .kind = DiskFault::Kind::stall, .name = "s"});
     test.world.run_for(3s);
     CHECK_FALSE(test.writer().done);
+    CHECK(test.world.disk(1).stalls());
     CHECK(test.writer().ticks > 100);
     CHECK(test.world.disk(1).durable("/f")->empty());
     if (cut) {
@@ -127,6 +128,7 @@ TEST_CASE("a stalled sync returns when it is healed; its bytes are not durable b
     test.world.disk(1).heal("s");
     test.world.run_for(100ms);
     CHECK(test.writer().done);
+    CHECK_FALSE(test.world.disk(1).stalls());
     CHECK(test.writer().saved.has_value());
     CHECK(test.world.disk(1).durable("/f")->size() == 4);
   }

@@ -87,6 +87,7 @@ class SimDisk {
   bool has_failed() const { return failed_; }
   // Whether it ever called something synced that was not: then even what a majority holds may be lost.
   bool has_lied() const { return lied_; }
+  bool stalls() const;                                                           // whether a call waits for a heal now
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }                  // writes beyond fail with no_space
   Status flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);  // rot: in cache and on the platter
   // Rot at a drawn place of a drawn file that is not empty and whose path contains `path_part`; says where.

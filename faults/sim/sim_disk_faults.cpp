@@ -76,6 +76,11 @@ bool SimDisk::faulty(const std::string& name) const {
                      [&](const Armed& armed) { return armed.fault.name == name && armed.fault.count > 0; });
 }
 
+bool SimDisk::stalls() const {
+  return std::any_of(faults_.begin(), faults_.end(),
+                     [](const Armed& armed) { return armed.stall != nullptr && !armed.stall->on_end.empty(); });
+}
+
 std::uint64_t SimDisk::fault_hits(const std::string& name) const {
   const auto found = hits_.find(name);
   return found == hits_.end() ? 0 : found->second;

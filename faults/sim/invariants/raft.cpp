@@ -93,7 +93,8 @@ void RaftInvariants::one_active_controller(NodeId deposed, std::int64_t its_term
   const NodeView& node = nodes_[deposed];
   const bool same = world_.state(deposed) != NodeState::down && world_.incarnation(deposed) == incarnation;
   if (!same || !node.controls || node.term != its_term) return;
-  if (world_.state(deposed) == NodeState::paused) ran = Duration::zero();
+  // A log that cannot be synced keeps its node from taking the next step, and that is no running either.
+  if (world_.state(deposed) == NodeState::paused || world_.disk(deposed).stalls()) ran = Duration::zero();
   if (ran >= promises_.controller_step_down) {
     const auto& [term, successor] = *active_controllers_.rbegin();
     breaches_.report("OneActiveController",
