@@ -23,6 +23,8 @@ def sweep(runs) -> dict:
     ["sim", "--seeds", "0"], ["sim", "x"], ["sim", "9-3"], ["sim", "7", "--seeds", "3"], ["sim", "--jobs", "0"], ["sim", "--limit", "soon"],
     ["sim", "--mutate", "no.such_bug"], ["sim", "--scenario", "no_such_scenario"], ["sim", "--no-such-option"],
     ["replay", "no-such-run"], ["shrink", "no-such-run"], ["shrink", "4", "--budget", "0s"], ["shrink", "4"],
+    ["sim", "--scenario", "repl.truncate_to_hw", "--nodes", "5"], ["sim", "--scenario", "repl.truncate_to_hw", "--set", "a=1"],
+    ["replay", "4", "--times", "3"], ["replay", "4", "--times", "0"],
 ], ids=" ".join)
 def test_bad_usage_is_refused_with_what_next(words, tmp_path):
     done = ordeal(*words, runs=tmp_path)

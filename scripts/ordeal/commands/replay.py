@@ -26,17 +26,26 @@ def parser() -> Parser:
 
 
 def main(arguments, terminal) -> int:
+    if arguments.times < 1:
+        raise usage("--times must be at least 1")
     if arguments.what.isdigit():
+        _once(arguments)
         return replayed.seed(int(arguments.what), sim.words_of(arguments), arguments, terminal)
     folder = runs.find(arguments.what)
     if (folder / "scenario.yaml").is_file():
         if extra := sim.words_of(arguments):
             raise usage(f"{extra[0]}: a stored world is replayed as it was", f"./ordeal sim --scenario {paths.shown(folder / 'scenario.yaml')} {' '.join(extra)}")
+        _once(arguments)
         return replayed.stored(folder, arguments, terminal)
     if arguments.trace or sim.words_of(arguments):
         raise usage(f"{paths.shown(folder)} is a real trial: --trace and the options of a drawn world are for simulated ones",
                     f"its brokers' traces are in {paths.shown(folder)}/nodes")
     return _real(arguments, terminal)
+
+
+def _once(arguments) -> None:
+    if arguments.times > 1:
+        raise usage("--times: a simulated world repeats exactly, so once is enough")
 
 
 def _real(arguments, terminal) -> int:

@@ -40,7 +40,7 @@ def parser() -> Parser:
 
 def add_world_options(p) -> None:
     """What shapes a drawn world; `replay` takes the same."""
-    p.add_argument("--time", metavar="T", help="simulated time of each world (default 60s)")
+    p.add_argument("--time", metavar="T", help="simulated time of each world (default: drawn)")
     p.add_argument("--plan", metavar="FILE|NAME", help="fault plan: a file or a built-in name (default: each seed draws its own)")
     p.add_argument("--nodes", type=int, metavar="N", help="brokers (default: drawn)")
     p.add_argument("--plain", action="store_true", help="three nodes and default settings instead of a drawn world")
@@ -75,6 +75,8 @@ def seeds_of(arguments) -> list[int]:
 def main(arguments, terminal) -> int:
     if arguments.jobs is not None and arguments.jobs < 1:
         raise usage("--jobs must be at least 1")
+    if arguments.scenario and (more := [w for w in ("time", "plan", "nodes", "plain", "small", "settings") if getattr(arguments, w)]):
+        raise usage(f"--{'set' if more[0] == 'settings' else more[0]}: a scenario says that itself", f"edit {arguments.scenario}, or leave --scenario out")
     limit_s = seconds_of(arguments.limit)
     own_seed = arguments.scenario and not (arguments.given or arguments.seeds or arguments.first)
     seeds = [] if own_seed else seeds_of(arguments)
