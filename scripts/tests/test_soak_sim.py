@@ -82,3 +82,16 @@ def test_the_ledger_is_for_programs_of_exactly_one_commit(monkeypatch):
 def test_the_page_shows_the_ledger_as_it_is():
     text = (ROOT / "docs" / "simulation.md").read_text()
     assert ledger.inserted(text, ledger.read()) == text
+
+
+def test_an_entry_changes_the_file_and_the_table_and_nothing_else(tmp_path):
+    page, file = tmp_path / "simulation.md", tmp_path / "ledger.json"
+    before = (ROOT / "docs" / "simulation.md").read_text()
+    page.write_text(before)
+    ledger.write([row(1, 50)], file, page)
+    after = page.read_text()
+    assert ledger.read(file)[0]["last"] == 50 and "| 1 to 50 | 50 | 0 |" in after
+    assert after.split(ledger.BEGIN)[0] == before.split(ledger.BEGIN)[0] and after.split(ledger.END)[1] == before.split(ledger.END)[1]
+    page.write_text("no place for it")
+    with pytest.raises(OrdealError, match="lost the place"):
+        ledger.write([row(1, 50)], file, page)
