@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_cli import ordeal
+from test_cli import FAKES, ordeal
 
 
 def told(done) -> str:
@@ -169,3 +169,16 @@ def test_bench_prints_the_medians_of_its_repetitions(tmp_path):
     figures = json.loads(done.stdout)["figures"]
     assert len(figures["repetitions"]) == 3 and figures["median"]["worlds_per_minute"] == 41.5
     assert "worlds a minute and core" in done.stderr and "610,000" in done.stderr
+
+
+def test_a_sweep_that_fails_everywhere_does_not_fill_the_disk(tmp_path, monkeypatch):
+    from ordeal import simulator
+    from ordeal.commands import sim
+    from ordeal.terminal import Terminal
+
+    for name, value in (("ORDEAL_BIN", str(FAKES)), ("ORDEAL_FAKE_FAIL", "1,2,3,4,5")):
+        monkeypatch.setenv(name, value)
+    found = sim.play(simulator.Sweep([], [1, 2, 3, 4, 5], jobs=1, out=tmp_path), Terminal(), most=2)
+    assert [row["exit"] for row in found] == [1] * 5 and len(list(tmp_path.glob("seed-*"))) == 2
+    assert [bool(row.get("folder")) for row in found] == [True, True, False, False, False]
+    assert sim.replay_of(found[4], []) == "./ordeal replay 5"

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import time
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from ordeal.terminal import count, seconds
 
 DEFAULT_SEEDS = 10
 STORIES = 3  # violations shown of a world
+MOST_STORED = 50  # failing worlds of a sweep that are stored; any other is one replay away
 
 
 def parser() -> Parser:
     p = Parser("sim", "Whole clusters in one process: virtual time, network and disk, the same broker code. Each seed draws its own world "
                "and its faults, or takes those of --plan or --scenario, and repeats exactly; one seed in twenty is played twice to prove it. "
-               "A world that does not pass is stored under runs/ with the command that replays it.",
+               "A world that does not pass is stored under runs/ with the command that replays it "
+               f"(the first {MOST_STORED} of a sweep).",
                "  ./ordeal sim --seeds 1000 --jobs 2\n  ./ordeal sim 7 100-120 --marks\n  ./ordeal sim --seeds 20 --mutate repl.truncate_to_hw\n"
                "  ./ordeal sim --scenario repl.truncate_to_hw --mutate repl.truncate_to_hw")
     p.add_argument("given", nargs="*", metavar="SEED", help="these seeds: 7, or 100-120 (default: --seeds from --first on)")
@@ -86,13 +89,13 @@ def main(arguments, terminal) -> int:
     if own_seed:
         return _one(arguments, words, folder, limit_s, terminal)
     sweep = simulator.Sweep(words, seeds, arguments.jobs or build.jobs(), out=folder, marks=True, limit_s=limit_s)
-    rows = play(sweep, terminal, arguments.json, arguments.until_fail)
+    rows = play(sweep, terminal, arguments.json, arguments.until_fail, most=len(seeds) if arguments.keep else MOST_STORED)
     return finish(arguments, terminal, rows, sweep.counts, folder)
 
 
-def play(sweep: simulator.Sweep, terminal, as_json: bool = False, until_fail: bool = False) -> list[dict]:
-    """The whole sweep with progress; worlds that did not pass are printed as they come."""
-    began, rows, total = time.monotonic(), [], len(sweep.seeds)
+def play(sweep: simulator.Sweep, terminal, as_json: bool = False, until_fail: bool = False, most: int = MOST_STORED) -> list[dict]:
+    """The whole sweep with progress; worlds that did not pass are printed as they come, and the first of them stay stored."""
+    began, rows, total, stored = time.monotonic(), [], len(sweep.seeds), 0
 
     def show():
         took = time.monotonic() - began
@@ -104,6 +107,10 @@ def play(sweep: simulator.Sweep, terminal, as_json: bool = False, until_fail: bo
     found = sweep.run(show)
     for row in found:
         rows.append(row)
+        if row.get("folder"):
+            stored += 1
+            if stored > most:
+                shutil.rmtree(row.pop("folder"), ignore_errors=True)
         if as_json:
             print(json.dumps(row), flush=True)
         elif row["exit"] != PASS:
