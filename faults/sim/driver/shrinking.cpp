@@ -18,6 +18,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 bool breaks(const scenario::Scenario& scenario, const PlayOptions& options, const std::string& name) {
+  // A script that lost the step which names something cannot be played; the parser knows.
+  if (!scenario.script.empty() && !scenario::parse_scenario(scenario::to_yaml(scenario), "a smaller script"))
+    return false;
   const auto played = play(scenario, options);
   if (!played) return false;
   const std::vector<std::string> names = broken_names(played->trial);
@@ -78,7 +81,7 @@ int run_shrink(const Arguments& arguments) {
     };
   Shrunk shrunk = shrink(frozen(failing, *played, options), how);
   shrunk.scenario.property = played->named;
-  shrunk.scenario.name = failing.name;
+  shrunk.scenario.title = fmt::format("{}, the smallest found", played->named);
   std::vector<std::string> mutations;
   for (const auto& [name, ran] : played->trial.mutations_ran) mutations.push_back(name);
   const std::string text = header(failing, *played, shrunk, mutations) + scenario::to_yaml(shrunk.scenario);
