@@ -14,7 +14,12 @@ std::string joined(const std::set<NodeId>& nodes) { return fmt::format("{}", fmt
 // ---- What is heard of
 
 void PartitionInvariants::observe(const TraceEvent& event) {
-  if (event.kind == "broker.start") nodes_[event.node] = NodeView{};
+  if (event.kind == "broker.start") {
+    if (nodes_.contains(event.node) && !stopped_.contains(event.node)) stopped_uncleanly(event.node);
+    stopped_.erase(event.node);
+    nodes_[event.node] = NodeView{};
+  }
+  if (event.kind == "broker.stopped") stopped_.insert(event.node);
   const auto topic = event.text("topic");
   const auto partition = event.number("partition");
   if (!topic || !partition) return;
@@ -40,6 +45,9 @@ void PartitionInvariants::observe_controller(const TraceEvent& event, const Topi
   view.committed_epoch = epoch;
   const std::set<NodeId> isr = parse_nodes(event.text("isr").value_or(""));
   joiners_complete(at, view.committed_isr, isr, "the controller");
+  for (const NodeId id : isr)  // admitted again with all that is committed: what it once lost no longer counts
+    if (!view.committed_isr.contains(id) && view.lossy.contains(id) && compare(view, at, id) == Agreement::holds)
+      view.lossy.erase(id);
   view.committed_isr = isr;
   isr_complete(at, isr, Whose::controllers);
 }
@@ -68,6 +76,13 @@ void PartitionInvariants::observe_high_watermark(const TraceEvent& event, const 
   if (view.leaders.rbegin()->first != epoch) return;  // deposed: its ISR is nobody's any more
   isr_complete(at, nodes_[event.node].isr[at], Whose::leaders);
   isr_complete(at, view.committed_isr, Whose::controllers);
+}
+
+// A broker that relies on its page cache cannot tell its own death from its machine's: whatever ends it but an orderly
+// stop costs it its eligibility (KIP-966), and counts against what the minimum ISR promises.
+void PartitionInvariants::stopped_uncleanly(NodeId node) {
+  if (promises_.fsync) return;
+  for (const TopicPartition& at : models_.on(node)) partitions_[at].lossy.insert(node);
 }
 
 // Called before the models follow: what a replica had not synced, or all of it, is about to be gone.

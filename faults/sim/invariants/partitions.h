@@ -46,10 +46,10 @@ class PartitionInvariants {
     Offset high_watermark = 0;
     std::vector<BatchId> truth;            // committed batches in order
     std::map<NodeId, std::size_t> agrees;  // how many of them the replica is known to hold
-    std::set<NodeId> lossy;                // replicas that lost unsynced or all bytes
-    std::set<NodeId> behind;               // of those, the ones that have not caught up since
-    std::set<NodeId> committed_isr;        // the controller's
-    PartitionEpoch committed_epoch = -1;   // and as of when
+    std::set<NodeId> lossy;   // replicas that lost unsynced or all bytes, or may believe so, and did not rejoin since
+    std::set<NodeId> behind;  // of those, the ones that have not caught up since
+    std::set<NodeId> committed_isr;       // the controller's
+    PartitionEpoch committed_epoch = -1;  // and as of when
     int min_isr = 1;
     Offset truth_end() const { return truth.empty() ? 0 : truth.back().last_offset + 1; }
   };
@@ -59,6 +59,8 @@ class PartitionInvariants {
   void observe_leader(const TraceEvent& event, const TopicPartition& at, LeaderEpoch epoch);
   void observe_controller(const TraceEvent& event, const TopicPartition& at);
   void observe_high_watermark(const TraceEvent& event, const TopicPartition& at, LeaderEpoch epoch);
+
+  void stopped_uncleanly(NodeId node);
 
   // One function an invariant.
   void single_leader(const TopicPartition& at, NodeId node, LeaderEpoch epoch);
@@ -84,6 +86,7 @@ class PartitionInvariants {
   Breaches& breaches_;
   std::map<NodeId, NodeView> nodes_;
   std::map<TopicPartition, PartitionView> partitions_;
+  std::set<NodeId> stopped_;  // in order, and not started since
 };
 
 }  // namespace ordeal::sim
