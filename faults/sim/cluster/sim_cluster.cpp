@@ -17,7 +17,8 @@ std::string client_host(int client) { return fmt::format("10.77.0.{}", 100 + cli
 ConfigMap cluster_config(NodeId node, int nodes) {
   const std::string host = node_host(node);
   std::string voters;
-  for (NodeId id = 1; id <= nodes; ++id)
+  constexpr int kVotersMax = 5;  // the others follow as observers
+  for (NodeId id = 1; id <= std::min(nodes, kVotersMax); ++id)
     voters += fmt::format("{}{}@{}:{}", id == 1 ? "" : ",", id, node_host(id), kControllerPort);
   return {{"node.id", std::to_string(node)},
           {"cluster.id", "ordeal-sim"},

@@ -214,14 +214,40 @@ void Trial::drive(plan::Plan drawn, Duration time) {
   world().run_for(time);
 }
 
+namespace {
+
+// As the node sees them that has come furthest; all nodes when none runs.
+std::vector<NodeId> voters_of(SimCluster& cluster) {
+  std::optional<meta::QuorumStatus> furthest;
+  for (const NodeId id : cluster.world().nodes()) {
+    const auto own = cluster.quorum(id);
+    if (own && (!furthest || own->commit > furthest->commit)) furthest = own;
+  }
+  return furthest ? furthest->voters : cluster.world().nodes();
+}
+
+}  // namespace
+
+// A voter that lost its disk votes again only when all the others have followed its leader since.
+bool Trial::any_wiped() const {
+  const auto wiped = [](const FaultEvent& event) { return event.kind == "node.amnesia" || event.kind == "disk.wipe"; };
+  return (runner_ && std::ranges::any_of(runner_->events(), wiped)) || std::ranges::any_of(cluster_->faults(), wiped);
+}
+
 // Some worlds first heal a core only: a majority, linked and up, which must lead what it can before the others return.
 void Trial::demand_of_core() {
   Random draw = Random(options_.cluster.seed).fork("core");
   std::vector<NodeId> rest = world().nodes();
-  if (rest.size() < 3 || !draw.chance(1, 4)) return;
+  if (rest.size() < 3 || !draw.chance(1, 4) || any_wiped()) return;
   begin_phase("core");
-  for (std::size_t size = rest.size() / 2 + 1; size > 0; --size)
-    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(draw.below(rest.size())));
+  // A majority of those that vote on the metadata.
+  const std::vector<NodeId> voters = voters_of(*cluster_);
+  const auto votes = [&](NodeId id) { return std::ranges::find(voters, id) != voters.end(); };
+  for (std::size_t in_core = 0; in_core <= voters.size() / 2;) {
+    const auto drawn = rest.begin() + static_cast<std::ptrdiff_t>(draw.below(rest.size()));
+    in_core += votes(*drawn) ? 1 : 0;
+    rest.erase(drawn);
+  }
   cluster_->heal_all();
   for (const NodeId id : world().nodes()) {
     const bool in_core = std::ranges::find(rest, id) == rest.end();

@@ -96,6 +96,7 @@ class Trial {
   void count_operations();
   void end_faults();
   void demand_of_core();
+  bool any_wiped() const;
   void demand_liveness();
   void end_clients();
   void let_retention_rest();
