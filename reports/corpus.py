@@ -143,8 +143,8 @@ def markdown(record: dict) -> str:
         out.append("")
     searched = [row["search"] for row in rows if row.get("search")]
     if searched:
-        out += [f"Search: cap {searched[0]['cap_s']:g} s of one core each, worlds drawn by `--small`. \"n of 3\" says how many of three searches with seeds of "
-                "their own broke something while the switch's branch ran; seeds and seconds are the median of the three.", ""]
+        out += [f"Search: cap {searched[0]['cap_s']:g} s of one core each, worlds drawn by `--small`. \"2 of 3\" says how many of the searches, each with seeds "
+                "of its own and three in a whole campaign, broke something while the switch's branch ran; seeds and seconds are their median.", ""]
     commits = sorted({row["commit"] for row in rows if row.get("commit")})
     out.append("Taken at " + ", ".join(f"`{c}`" for c in commits) + ".")
     return "\n".join(out) + "\n"
