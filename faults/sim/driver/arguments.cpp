@@ -106,6 +106,12 @@ const std::map<std::string, Take>& valued_options() {
                     const std::string& value) { return take_duration("--time", value, into.world.time.emplace()); }},
       {"--budget",
        [](Arguments& into, const std::string& value) { return take_duration("--budget", value, into.budget); }},
+      {"--focus",
+       [](Arguments& into, const std::string& value) {
+         into.world.focus = value;
+         return value.size() == 1 && value.find_first_of("ABEF") == 0 ? ""
+                                                                      : complain("--focus", value) + ": A, B, E or F";
+       }},
       {"--plan", take_plan},
       {"--mutate", take_mutation},
       {"--set", take_set},
@@ -136,7 +142,8 @@ const std::map<std::string, std::function<void(Arguments&)>>& flags() {
 
 // What shapes a world, and so belongs into the command that shows it again.
 bool shapes_a_world(const std::string& flag) {
-  static const std::set<std::string> kShaping{"--plan", "--time", "--nodes", "--set", "--mutate", "--plain", "--small"};
+  static const std::set<std::string> kShaping{"--plan",   "--time",  "--nodes", "--set",
+                                              "--mutate", "--plain", "--small", "--focus"};
   return kShaping.contains(flag);
 }
 
@@ -170,6 +177,7 @@ void print_usage(std::FILE* to) {
       "  --mutate NAME   switches a known bug on in every broker; may be repeated\n"
       "  --plain         three nodes and default settings instead of a drawn world\n"
       "  --small         short worlds with strong faults\n"
+      "  --focus GROUP   odds of faults and settings that suit a group of known bugs: A, B, E or F\n"
       "  --twice         runs every world twice and compares (default: one in twenty)\n"
       "  --trace         prints a line an event\n"
       "  --json          prints one JSON line a world\n"

@@ -96,7 +96,9 @@ int run_search(const Arguments& given) {
   Arguments arguments = given;
   arguments.world.bug = bug.name;
   arguments.world.small = true;
-  arguments.words.insert(arguments.words.end(), {"--small", "--mutate", std::string(bug.name)});
+  arguments.world.focus = bug.id.substr(0, 1);
+  arguments.words.insert(arguments.words.end(),
+                         {"--small", "--focus", arguments.world.focus, "--mutate", std::string(bug.name)});
   const auto began = Clock::now();
   const double cpu_began = cpu_seconds();
   Search search;

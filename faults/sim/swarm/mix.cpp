@@ -13,65 +13,66 @@ namespace {
 struct FaultClass {
   std::string_view name;
   std::uint64_t one_in;      // how often a world has it
+  std::string_view suits;    // the groups of known bugs that it suits: what a search for one of them has more often
   std::string_view choices;  // a YAML list
 };
 
 constexpr std::string_view kDamage = "damage";  // at most to a minority, over the whole run
 
 constexpr FaultClass kClasses[] = {
-    {"kills", 3, R"(
+    {"kills", 3, "ABF", R"(
     - {do: proc.kill, on: leader, weight: 3}
     - {do: proc.kill, on: controller, weight: 1}
     - {do: proc.kill, on: follower, weight: 1}
     - {do: proc.kill, on: random, weight: 1}
 )"},
-    {"power", 3, R"(
+    {"power", 3, "ABEF", R"(
     - {do: node.power_cut, on: leader, weight: 3}
     - {do: node.power_cut, on: random, weight: 2}
     - {do: node.power_cut, on: controller, weight: 1}
 )"},
-    {"blackout", 4, R"(
+    {"blackout", 4, "EF", R"(
     - {do: node.power_cut, on: all, weight: 1, hold: {uniform: [0s, 2s]}}
 )"},
-    {"crash", 3, R"(
+    {"crash", 3, "BEF", R"(
     - {do: node.crash, on: leader, weight: 2}
     - {do: node.crash, on: random, weight: 2}
 )"},
-    {"pause", 3, R"(
+    {"pause", 3, "ABF", R"(
     - {do: proc.pause, on: leader, weight: 2}
     - {do: proc.pause, on: controller, weight: 1}
     - {do: proc.pause, on: random, weight: 1}
 )"},
-    {"restart", 4, R"(
+    {"restart", 4, "AE", R"(
     - {do: proc.restart, on: leader, weight: 1, hold: {uniform: [0s, 2s]}}
     - {do: proc.restart, on: random, weight: 1, hold: {uniform: [0s, 2s]}}
 )"},
-    {"partition", 3, R"(
+    {"partition", 3, "AF", R"(
     - {do: net.partition, on: one, weight: 2}
     - {do: net.partition, on: leader, weight: 1}
     - {do: net.partition, on: minority, weight: 1, params: {shape: halves}}
     - {do: net.partition, on: leader, weight: 3, params: {shape: brokers-not-clients}}
 )"},
-    {"links", 3, R"(
+    {"links", 3, "AF", R"(
     - {do: net.partition, on: {from: leader, to: follower}, weight: 2, params: {shape: link}}
     - {do: net.partition, on: {from: leader, to: follower}, weight: 2, params: {shape: link, listeners: [replication]}}
     - {do: net.partition, on: {from: controller, to: one(all - controller)}, weight: 2, params: {shape: link, listeners: [control]}}
     - {do: net.partition, on: leader, weight: 2, params: {shape: isolate, listeners: [control]}}
     - {do: net.partition, on: leader, weight: 1, params: {shape: isolate, listeners: [replication]}}
 )"},
-    {"one way", 3, R"(
+    {"one way", 3, "A", R"(
     - {do: net.simplex, on: {from: one(all), to: controller}, weight: 1}
     - {do: net.simplex, on: {from: leader, to: follower}, weight: 2}
     - {do: net.simplex, on: {from: follower, to: leader}, weight: 2}
 )"},
-    {"slow links", 5, R"(
+    {"slow links", 5, "A", R"(
     - {do: net.delay, on: {from: leader, to: follower}, weight: 2, params: {by: 20ms, jitter: 300ms}}
     - {do: net.delay, on: random, weight: 2, params: {by: 100ms, jitter: 100ms}}
     - {do: net.clog, on: {from: follower, to: leader}, weight: 2}
     - {do: net.clog, on: {from: leader, to: follower}, weight: 1}
     - {do: net.clog, on: random, weight: 1}
 )"},
-    {"broken connections", 5, R"(
+    {"broken connections", 5, "B", R"(
     - {do: net.reset, on: leader, weight: 2, params: {one_in: 200}}
     - {do: net.reset, on: {from: clients, to: all}, weight: 1}
     - {do: net.half_open, on: {from: leader, to: follower}, weight: 2, hold: 0s}
@@ -80,7 +81,7 @@ constexpr FaultClass kClasses[] = {
     - {do: net.refuse, on: controller, weight: 1, params: {listeners: [control]}}
     - {do: net.partition, on: {from: clients, to: leader}, weight: 2, params: {shape: client-broker}, hold: {uniform: [200ms, 2s]}}
 )"},
-    {"replication messages", 4, R"(
+    {"replication messages", 4, "AB", R"(
     - {do: net.message, on: {to: leader}, weight: 2, params: {api: Fetch, action: hold}}
     - {do: net.message, on: {from: leader}, weight: 4, params: {api: Fetch, reply: true, action: hold}}
     - {do: net.message, on: {from: leader}, weight: 2, params: {api: Fetch, reply: true, action: delay, by: 2s}}
@@ -89,7 +90,7 @@ constexpr FaultClass kClasses[] = {
     - {do: net.message, on: {from: leader, to: clients}, weight: 2, params: {api: Produce, reply: true, action: drop, count: 3}}
     - {do: net.message, on: {to: leader}, weight: 2, params: {api: Produce, action: delay, by: 1500ms}}
 )"},
-    {"control messages", 4, R"(
+    {"control messages", 4, "AF", R"(
     - {do: net.message, on: {to: controller}, weight: 3, params: {api: alter_partition, action: delay, by: 3s, count: 4}}
     - {do: net.message, on: {from: controller}, weight: 3, params: {api: alter_partition, reply: true, action: hold}}
     - {do: net.message, on: {to: controller}, weight: 2, params: {api: broker_heartbeat, action: drop, count: 5}}
@@ -98,13 +99,13 @@ constexpr FaultClass kClasses[] = {
     - {do: net.message, weight: 1, params: {api: raft_vote, action: duplicate, count: 2}}
     - {do: net.message, weight: 1, params: {api: raft_vote, reply: true, action: delay, by: 700ms}}
 )"},
-    {"slow disks", 5, R"(
+    {"slow disks", 5, "AEF", R"(
     - {do: disk.slow, on: leader, weight: 2, params: {by: 300ms}}
     - {do: disk.slow, on: random, weight: 1, params: {by: 100ms, op: write}}
     - {do: disk.stall, on: leader, weight: 2}
     - {do: disk.stall, on: random, weight: 1, params: {op: write, count: 1}}
 )"},
-    {"failing disks", 5, R"(
+    {"failing disks", 5, "E", R"(
     - {do: disk.eio, on: leader, weight: 1, params: {op: sync}}
     - {do: disk.eio, on: random, weight: 1, params: {op: any}}
     - {do: disk.eio, on: random, weight: 1, params: {path: .log, error: no_space}}
@@ -112,7 +113,7 @@ constexpr FaultClass kClasses[] = {
     - {do: disk.full, on: one, weight: 1, params: {room: 20000}}
     - {do: node.crash, on: random, weight: 2, params: {path: .log}}
 )"},
-    {"clocks", 5, R"(
+    {"clocks", 5, "F", R"(
     - {do: clock.jump, on: leader, weight: 1, params: {offset: 2h}}
     - {do: clock.jump, on: random, weight: 1, params: {offset: -40s}}
     - {do: clock.drift, on: random, weight: 1, params: {ppm: 500}}
@@ -120,7 +121,7 @@ constexpr FaultClass kClasses[] = {
     - {do: clock.drift, on: controller, weight: 2, params: {ppm: -200000, timers: true}}
     - {do: clock.drift, on: leader, weight: 2, params: {ppm: -100000, timers: true}}
 )"},
-    {kDamage, 14, R"(
+    {kDamage, 14, "", R"(
     - {do: node.amnesia, on: random, weight: 2}
 )"},
 };
@@ -134,7 +135,7 @@ std::string duration_ms(std::int64_t ms) { return fmt::format("{}ms", ms); }
 
 }  // namespace
 
-plan::Plan draw_faults(Random random, int nodes, bool small) {
+plan::Plan draw_faults(Random random, int nodes, bool small, std::string_view focus) {
   std::string choices;
   std::string names;
   Random classes = random.fork("classes");
@@ -142,11 +143,17 @@ plan::Plan draw_faults(Random random, int nodes, bool small) {
   bool damage = false;
   for (std::size_t i = 0; i < std::size(kClasses); ++i) {
     Random own = random.fork(kClasses[i].name);
-    if (i != at_least && !own.chance(1, kClasses[i].one_in)) continue;
+    const bool suits = !focus.empty() && kClasses[i].suits.find(focus) != std::string_view::npos;
+    const bool drawn = suits ? own.chance(3, 5) : own.chance(1, kClasses[i].one_in * (focus.empty() ? 1 : 2));
+    if (!drawn && (i != at_least || !focus.empty())) continue;
     damage = damage || kClasses[i].name == kDamage;
     choices += kClasses[i].choices;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", kClasses[i].name);
     if (kClasses[i].name == "partition" && nodes >= 4) choices += kWide;
+  }
+  if (choices.empty()) {
+    choices = kClasses[0].choices;
+    names = kClasses[0].name;
   }
   Random rates = random.fork("rates");
   const std::int64_t every = small ? rates.between(700, 3'000) : rates.between(1'000, 8'000);

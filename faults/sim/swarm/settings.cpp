@@ -35,13 +35,15 @@ std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool smal
   return topics;
 }
 
-void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workload) {
-  if (random.chance(1, 4)) set["log.flush.interval.messages"] = random.chance(1, 2) ? "9223372036854775807" : "100";
-  if (random.chance(1, 9)) set["unclean.leader.election.enable"] = "true";
-  workload.acks = one_of(random, {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 1, 0});
+void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workload, std::string_view focus) {
+  if (random.chance(1, focus.empty() ? 4 : 16))
+    set["log.flush.interval.messages"] = random.chance(1, 2) ? "9223372036854775807" : "100";
+  if (random.chance(1, focus.empty() ? 9 : 36)) set["unclean.leader.election.enable"] = "true";
+  const int acks = one_of(random, {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 1, 0});
+  workload.acks = focus.empty() ? acks : -1;
   workload.idempotence = workload.acks == -1 && random.chance(4, 5);
   if (random.chance(1, 10)) workload.isolation = "read_uncommitted";
-  if (random.chance(1, 12)) {  // old records go: what is below the log's start is nobody's loss
+  if (random.chance(1, focus == "E" ? 3 : 12)) {  // old records go: what is below the log's start is nobody's loss
     put(set, "log.retention.bytes", random.between(4'000, 100'000));
     put(set, "log.retention.check.interval.ms", random.between(200, 5'000));
   }
@@ -79,6 +81,8 @@ void draw_limits(Random random, ConfigMap& set) {
   if (random.chance(1, 4)) put(set, "log.segment.delete.delay.ms", random.between(0, 5'000));
   put(set, "replica.high.watermark.checkpoint.interval.ms", one_of<std::int64_t>(random, {100, 1'000, 5'000}));
   put(set, "log.flush.offset.checkpoint.interval.ms", one_of<std::int64_t>(random, {300, 3'000, 60'000}));
+  if (random.chance(1, 2)) put(set, "ordeal.metadata.log.max.entries", one_of<std::int64_t>(random, {8, 16, 64}));
+  if (random.chance(1, 4)) put(set, "max.incremental.fetch.session.cache.slots", random.between(0, 2));
 }
 
 void draw_clients(Random random, workload::LogConfig& workload, bool small) {

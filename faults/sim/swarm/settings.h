@@ -1,4 +1,7 @@
 // The parts of a drawn world, one function an aspect. Each gets a random stream of its own.
+//
+// `focus` is a group of known bugs (A, B, E, F) that is looked for, or empty: it shifts the odds, it never changes what
+// a world may be.
 #pragma once
 
 #include "broker/base/random.h"
@@ -15,12 +18,13 @@ T one_of(Random& random, std::initializer_list<T> values) {
 
 int draw_nodes(Random random);
 std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool small);
-void draw_guarantees(Random random, ConfigMap& set,
-                     workload::LogConfig& workload);  // what is promised: durability, acks
+void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workload,
+                     std::string_view focus);  // what is promised: durability, acks
 void draw_timeouts(Random random, ConfigMap& set);
 void draw_limits(Random random, ConfigMap& set);  // tiny segments, indexes, fetches, snapshots
 void draw_clients(Random random, workload::LogConfig& workload, bool small);
 scenario::NetworkSpec draw_network(Random random);
-plan::Plan draw_faults(Random random, int nodes, bool small);  // a plan with a random section, not drawn yet
+plan::Plan draw_faults(Random random, int nodes, bool small,
+                       std::string_view focus);  // a plan with a random section, not drawn yet
 
 }  // namespace ordeal::sim

@@ -74,7 +74,7 @@ scenario::Scenario draw_world(std::uint64_t seed, const Overrides& overrides) {
   workload::LogConfig workload = modest_workload(nodes);
   workload.topics = draw_topics(root.fork("topics"), nodes, overrides.small);
   forget_topic_settings(overrides, workload.topics);
-  draw_guarantees(root.fork("guarantees"), set, workload);
+  draw_guarantees(root.fork("guarantees"), set, workload, overrides.focus);
   draw_timeouts(root.fork("timeouts"), set);
   draw_limits(root.fork("limits"), set);
   draw_clients(root.fork("clients"), workload, overrides.small);
@@ -86,7 +86,8 @@ scenario::Scenario draw_world(std::uint64_t seed, const Overrides& overrides) {
   world.time = overrides.time.value_or(draw_time(root.fork("time"), overrides.small));
   world.workload = workload_json(workload);
   take_workload(overrides, world.workload);
-  const plan::Plan mix = overrides.plan ? *overrides.plan : draw_faults(root.fork("faults"), nodes, overrides.small);
+  const plan::Plan mix =
+      overrides.plan ? *overrides.plan : draw_faults(root.fork("faults"), nodes, overrides.small, overrides.focus);
   world.plan = plan::draw(mix, seed, world.time);
   world.title = title_of(world, workload);
   return world;

@@ -23,6 +23,7 @@ struct Overrides {
   ConfigMap set;
   nlohmann::json workload = nlohmann::json::object();
   std::string bug;
+  std::string focus;   // a group of known bugs, "A" to "F": odds that suit it; empty: none
   bool small = false;  // short, busy worlds for searches: strong faults, 20 to 30 simulated seconds
 };
 
