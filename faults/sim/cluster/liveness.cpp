@@ -78,16 +78,34 @@ std::optional<Violation> missing_in_core(SimCluster& cluster) {
       });
 }
 
+namespace {
+
+// What all replicas hold together: it grows while one of them catches up.
+Offset held_by_all(SimCluster& cluster) {
+  Offset sum = 0;
+  const meta::ImagePtr image = cluster.newest_image();
+  for (const auto& [name, topic] : image->topics())
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i)
+      for (const NodeId id : topic->partitions[i].replicas)
+        if (const auto own = cluster.status(id, {name, static_cast<PartitionId>(i)})) sum += own->flushed_end;
+  return sum;
+}
+
+}  // namespace
+
 std::optional<Violation> await_none(SimCluster& cluster, Duration bound,
-                                    const std::function<std::optional<Violation>()>& missing) {
+                                    const std::function<std::optional<Violation>()>& missing, Patience patience) {
+  const int turns = patience == Patience::while_replicas_grow ? 10 : 1;
   std::optional<Violation> found;
-  const bool none = cluster.wait_until(
-      [&] {
-        found = missing();
-        return !found.has_value();
-      },
-      bound);
-  if (none) return std::nullopt;
+  const auto none = [&] {
+    found = missing();
+    return !found.has_value();
+  };
+  for (int turn = 0; turn < turns; ++turn) {
+    const Offset before = held_by_all(cluster);
+    if (cluster.wait_until(none, bound)) return std::nullopt;
+    if (held_by_all(cluster) <= before) break;
+  }
   found->text = fmt::format("{} s later {}", bound / 1s, found->text);
   return found;
 }

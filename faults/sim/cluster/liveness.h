@@ -32,9 +32,14 @@ struct LivenessBounds {
 std::optional<Violation> missing_leader(SimCluster& cluster);
 std::optional<Violation> missing_member(SimCluster& cluster);
 
+// A replica that is far behind on a slow link is on its way, not stuck: while one of them grows the bound may begin
+// anew, up to ten times. Meaningful while nothing new is written.
+enum class Patience { once, while_replicas_grow };
+
 // Runs the world until `missing` finds nothing, at most for `bound`; then what it still finds.
 std::optional<Violation> await_none(SimCluster& cluster, Duration bound,
-                                    const std::function<std::optional<Violation>()>& missing);
+                                    const std::function<std::optional<Violation>()>& missing,
+                                    Patience patience = Patience::once);
 
 // Of the nodes that serve: every partition that one of them may lead has a leader, and there is a controller.
 std::optional<Violation> missing_in_core(SimCluster& cluster);

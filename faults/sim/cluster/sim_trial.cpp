@@ -279,19 +279,22 @@ void Trial::end_faults() {
 // Leaders while clients write; a full ISR at the latest once they rest; then writes are answered again.
 void Trial::demand_liveness() {
   const LivenessBounds& bounds = options_.bounds;
-  const auto demand = [&](Duration bound, const std::function<std::optional<Violation>()>& missing) {
-    auto found = await_none(*cluster_, bound, [&] {
+  const auto demand = [&](Duration bound, const std::function<std::optional<Violation>()>& missing,
+                          Patience patience = Patience::once) {
+    const auto still_missing = [&] {
       for (const NodeId id : world().nodes())  // a clean stop begun by the plan may end only now
         if (world().state(id) == NodeState::down) cluster_->start(id);
       return missing();
-    });
+    };
+    auto found = await_none(*cluster_, bound, still_missing, patience);
     if (found) result_.violations.push_back(std::move(*found));
     return !found.has_value();
   };
   if (!demand(bounds.leaders, [this] { return missing_leader(*cluster_); })) return;
   if (await_none(*cluster_, bounds.with_writers, [this] { return missing_member(*cluster_); })) {
     driver_->pause_sending(true);
-    if (!demand(bounds.whole, [this] { return missing_member(*cluster_); })) return;
+    const auto missing = [this] { return missing_member(*cluster_); };
+    if (!demand(bounds.whole, missing, Patience::while_replicas_grow)) return;
   }
   driver_->pause_sending(false);
   const bool all_led = cluster_->why_not_whole().empty();  // else some writes wait, and hold up those behind them
