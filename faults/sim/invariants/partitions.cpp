@@ -30,6 +30,13 @@ void PartitionInvariants::observe(const TraceEvent& event) {
     one_isr_per_epoch(event, at);
     joiners_complete(at, nodes_[event.node].isr[at], isr, "a leader");
     nodes_[event.node].isr[at] = isr;
+    // What the leader has applied is committed, though the controller may not have told it yet.
+    PartitionView& view = partitions_[at];
+    const auto decided = static_cast<PartitionEpoch>(event.number("partition_epoch").value_or(-1));
+    if (decided > view.committed_epoch) {
+      view.committed_epoch = decided;
+      view.committed_isr = isr;
+    }
   }
   if (event.kind == "partition.leader" || event.kind == "partition.follower") observe_leader(event, at, epoch);
   if (event.kind == "partition.hw") observe_high_watermark(event, at, epoch);
