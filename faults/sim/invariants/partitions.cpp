@@ -33,7 +33,7 @@ void PartitionInvariants::observe(const TraceEvent& event) {
     // What the leader has applied is committed, though the controller may not have told it yet.
     PartitionView& view = partitions_[at];
     const auto decided = static_cast<PartitionEpoch>(event.number("partition_epoch").value_or(-1));
-    if (decided > view.committed_epoch) {
+    if (view.committed_epoch >= 0 && decided > view.committed_epoch) {
       view.committed_epoch = decided;
       view.committed_isr = isr;
     }
