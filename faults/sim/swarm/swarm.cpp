@@ -56,6 +56,16 @@ void fit_segments(const workload::LogConfig& workload, ConfigMap& set, std::vect
       if (key == "segment.bytes") raise(value);
 }
 
+// Where every fetch takes long, a follower that may take a record at a time would not catch up within any bound.
+void fit_fetches(const scenario::NetworkSpec& network, const workload::LogConfig& workload, ConfigMap& set) {
+  const bool slow = network.latency_max >= 1ms || (network.slow_in > 0 && network.slow_in < 100);
+  if (!slow) return;
+  const std::int64_t least = 16 * (workload.value_size + 80);
+  for (const char* key : {"replica.fetch.max.bytes", "replica.fetch.response.max.bytes"})
+    if (const auto given = set.find(key); given != set.end())
+      given->second = std::to_string(std::max<std::int64_t>(least, std::stoll(given->second)));
+}
+
 Duration draw_time(Random random, bool small) {
   return std::chrono::seconds(small ? random.between(20, 30) : random.between(20, 60));
 }
@@ -79,8 +89,9 @@ scenario::Scenario draw_world(std::uint64_t seed, const Overrides& overrides) {
   draw_limits(root.fork("limits"), set);
   draw_clients(root.fork("clients"), workload, overrides.small);
   fit_segments(workload, set, workload.topics);
-  take_settings(overrides, set);
   world.cluster.network = draw_network(root.fork("network"));
+  fit_fetches(world.cluster.network, workload, set);
+  take_settings(overrides, set);
   world.cluster.shuffle = root.fork("shuffle").chance(3, 4);
   world.cluster.buggify = overrides.buggify.value_or(root.fork("buggify").chance(1, 2));
   world.time = overrides.time.value_or(draw_time(root.fork("time"), overrides.small));
