@@ -42,6 +42,7 @@ class Trial:
         self.live = Live(replicas=spec.rf)
         self.phases: dict[str, int] = {}
         self.crashes: list[str] = []
+        self.not_whole = ""
         self.summary: dict = {}
         self.read_back: dict | None = None
         self.hosts = [f"c{i}" for i in range(1, spec.clients + 1)]
@@ -190,8 +191,11 @@ class Trial:
         try:
             whole = self._while(self.nemesis.send("converge", timeout_ms=CONVERGE_S * 1000), "heal", "waiting for full ISRs", CONVERGE_S + 10)
             self.terminal.phase("heal", f"all links open, verified · ISR full after {seconds(whole.get('after_ms', 0) / 1000)}")
-        except Refused as refused:  # the checker judges liveness; the drain finds out what can still be read
+        except Refused as refused:  # the drain finds out what can still be read
             self.terminal.phase("heal", f"the cluster is not whole after {CONVERGE_S} s: {refused}")
+            left_down = any((step.get("params") or {}).get("restart") is False for step in (reply.get("plan") or {}).get("steps", []))
+            if not left_down:
+                self.not_whole = f"every fault was healed, but {CONVERGE_S} s later the cluster was not whole: {refused}"
         until = time.monotonic() + AFTER_HEAL_S
         self._await(lambda: time.monotonic() > until, AFTER_HEAL_S + 1)
 
@@ -236,7 +240,7 @@ class Trial:
 
     def _doubts(self) -> list[str]:
         """The checker reads the same events, so this should find nothing; a pass must survive two readers."""
-        doubts = list(self.crashes)
+        doubts = list(self.crashes) + ([self.not_whole] if self.not_whole else [])
         if not self.summary.get("enough", False):
             doubts.append(f"only {self.summary.get('verified', 0)} of {self.spec.min_faults} faults took hold and were healed")
         return doubts + [f"the required fault {step} did not act" for step in self.summary.get("required_missed", [])]
