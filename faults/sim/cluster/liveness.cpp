@@ -84,6 +84,7 @@ namespace {
 Offset held_by_all(SimCluster& cluster) {
   Offset sum = 0;
   const meta::ImagePtr image = cluster.newest_image();
+  if (image == nullptr) return 0;  // nobody serves
   for (const auto& [name, topic] : image->topics())
     for (std::size_t i = 0; i < topic->partitions.size(); ++i)
       for (const NodeId id : topic->partitions[i].replicas)

@@ -202,6 +202,30 @@ TEST_CASE("a recovered log that lost synced batches, or found others, is named")
   CHECK(test.broken() == "CrashPrefix CrashPrefix ");
 }
 
+TEST_CASE("a loss before anything was committed still counts when a leader commits on the word of before") {
+  Fixture test;
+  test.invariants.promise({.fsync = false, .min_isr = 2});
+  test.lead(1, 4, "1,2", 9);
+  test.append(2, {{0, 4}});
+  test.world.disk(2).power_cut();
+  test.high_watermark(1, 4, 0);
+  test.append(1, {{0, 4}}, 1);
+  test.high_watermark(1, 4, 1);
+  CHECK(test.broken() == "");
+}
+
+TEST_CASE("a log that needed no recovery is not compared with what was written before it") {
+  Fixture test;
+  test.lead(1, 4, "1", 9);
+  test.append(1, {{0, 4}}, 0, true);
+  test.world.disk(1).power_cut();
+  test.say(1, "broker.registered", {{"broker_epoch", 7}});
+  test.append(1, {{1, 4}}, 0, true);
+  test.world.disk(1).power_cut();
+  test.say(1, "log.recovered", {{"topic", "t"}, {"partition", 0}, {"end", 2}});
+  CHECK(test.broken() == "");
+}
+
 TEST_CASE("fenced joiners, overlapping ELR and ISR, and falling epochs of the controller are named") {
   Fixture test;
   const auto broker = [&](NodeId id, int fenced) {

@@ -52,9 +52,13 @@ void PartitionInvariants::observe_controller(const TraceEvent& event, const Topi
   view.committed_epoch = epoch;
   const std::set<NodeId> isr = parse_nodes(event.text("isr").value_or(""));
   joiners_complete(at, view.committed_isr, isr, "the controller");
-  for (const NodeId id : isr)  // admitted again with all that is committed: what it once lost no longer counts
-    if (!view.committed_isr.contains(id) && view.lossy.contains(id) && compare(view, at, id) == Agreement::holds)
-      view.lossy.erase(id);
+  // Admitted again with all that is committed: what it once lost no longer counts. Before that a leader may still build
+  // on what the replica had told it before the loss.
+  for (const NodeId id : isr) {
+    if (view.committed_isr.contains(id) || compare(view, at, id) != Agreement::holds) continue;
+    view.lossy.erase(id);
+    view.behind.erase(id);
+  }
   view.committed_isr = isr;
   isr_complete(at, isr, Whose::controllers);
 }
@@ -199,7 +203,6 @@ PartitionInvariants::Agreement PartitionInvariants::compare(PartitionView& view,
     if (found == model->size()) return Agreement::shorter;
     if (model->batch(found) != wanted) return Agreement::differs;
   }
-  view.behind.erase(node);
   return Agreement::holds;
 }
 
@@ -249,10 +252,7 @@ void PartitionInvariants::isr_complete(const TopicPartition& at, const std::set<
   PartitionView& view = partitions_[at];
   if (forgiven(view)) return;
   for (const NodeId id : isr) {
-    if (view.behind.contains(id)) {
-      compare(view, at, id);  // it may have caught up
-      continue;
-    }
+    if (view.behind.contains(id)) continue;
     const Agreement agreement = compare(view, at, id);
     const char* view_of = whose == Whose::leaders ? "its leader's" : "the controller's";
     if (agreement == Agreement::differs)

@@ -47,7 +47,7 @@ class PartitionInvariants {
     std::vector<BatchId> truth;            // committed batches in order
     std::map<NodeId, std::size_t> agrees;  // how many of them the replica is known to hold
     std::set<NodeId> lossy;   // replicas that lost unsynced or all bytes, or may believe so, and did not rejoin since
-    std::set<NodeId> behind;  // of those, the ones that have not caught up since
+    std::set<NodeId> behind;  // of those, the ones whose loss may still be unknown to their leader
     std::set<NodeId> committed_isr;       // the controller's
     PartitionEpoch committed_epoch = -1;  // and as of when
     int min_isr = 1;
