@@ -10,13 +10,6 @@ namespace {
 using mutation::Bug;
 using wire::ErrorCode;
 
-LogConfig small_segments() {
-  LogConfig config;
-  config.segment_bytes = 400;
-  config.index_interval_bytes = 100;
-  return config;
-}
-
 std::unique_ptr<TestLog> log_with(Bug bug, bool on, LogConfig config = small_segments()) {
   auto t = std::make_unique<TestLog>(std::move(config));
   if (on) t->switches.turn_on(bug);

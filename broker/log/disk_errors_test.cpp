@@ -10,13 +10,6 @@ namespace {
 
 using wire::ErrorCode;
 
-LogConfig small_segments() {
-  LogConfig config;
-  config.segment_bytes = 400;
-  config.index_interval_bytes = 100;
-  return config;
-}
-
 std::vector<std::string> numbered(int count) {
   std::vector<std::string> values;
   for (int i = 0; i < count; ++i) values.push_back("m" + std::to_string(i) + ".0");

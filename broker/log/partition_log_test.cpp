@@ -10,13 +10,6 @@ namespace {
 
 using wire::ErrorCode;
 
-LogConfig small_segments() {
-  LogConfig config;
-  config.segment_bytes = 400;
-  config.index_interval_bytes = 100;
-  return config;
-}
-
 TEST_CASE("a leader assigns offsets and stamps its epoch, leaving the rest of the batch as sent") {
   TestLog t;
   CHECK(t.append({.records = 3, .value = "a"}, 4).base_offset == 0);

@@ -6,13 +6,6 @@
 namespace ordeal::log {
 namespace {
 
-LogConfig small_segments() {
-  LogConfig config;
-  config.segment_bytes = 400;
-  config.index_interval_bytes = 100;
-  return config;
-}
-
 TEST_CASE("after a kill everything written is there, indexes and epochs rebuilt") {
   TestLog t(small_segments());
   for (int i = 0; i < 30; ++i) t.append({.records = 2, .value = "v" + std::to_string(i)}, 1 + i / 10);

@@ -13,6 +13,14 @@
 
 namespace ordeal::log {
 
+// Rolls after a few records, with an index entry every other one.
+inline LogConfig small_segments() {
+  LogConfig config;
+  config.segment_bytes = 400;
+  config.index_interval_bytes = 100;
+  return config;
+}
+
 inline constexpr WallMs kTestNow = 1'700'000'000'000;
 
 struct BatchSpec {

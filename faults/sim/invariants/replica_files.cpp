@@ -50,18 +50,15 @@ std::string BatchId::to_string() const {
 
 ReplicaFiles read_replica(const SimDisk& disk, const std::string& log_dir, const TopicPartition& partition) {
   ReplicaFiles replica;
-  for (const std::string& path : disk.files_under(
-           log_dir + "/" + partition.to_string())) {  // sorted, and the names of segments sort by their base offset
+  // Sorted, and the names of segments sort by their base offset.
+  for (const std::string& path : disk.files_under(log_dir + "/" + partition.to_string())) {
     if (!path.ends_with(".log")) continue;
     replica.exists = true;
-    const std::optional<Bytes> content = disk.cached(path);
+    const Bytes* content = disk.peek(path);
     std::size_t at = 0;
     BatchId batch;
     while (at < content->size() && read_batch(*content, at, batch)) replica.batches.push_back(batch);
-    if (at < content->size() && !all_zero(ByteView(*content).subspan(at))) {
-      replica.unreadable = fmt::format("{} at byte {}", path, at);
-      break;
-    }
+    if (at < content->size() && !all_zero(ByteView(*content).subspan(at))) break;
   }
   return replica;
 }

@@ -23,9 +23,6 @@ struct BatchId {
 struct ReplicaFiles {
   bool exists = false;
   std::vector<BatchId> batches;  // in file order, up to the first bytes that are no batch
-  std::string unreadable;        // where and why reading stopped before the end of a file; empty: it did not
-  Offset start() const { return batches.empty() ? 0 : batches.front().base_offset; }
-  Offset end() const { return batches.empty() ? 0 : batches.back().last_offset + 1; }
 };
 
 // The batch at byte `at`, which moves past it; false at the first bytes that are no whole batch.
