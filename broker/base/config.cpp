@@ -280,6 +280,13 @@ Status fill_places(BrokerConfig& config, const Values& values) {
   if (!voters) return fail(std::move(voters).error());
   config.voters = std::move(*voters);
   if (config.voters.empty()) return wrong("controller.quorum.voters names no voter");
+  constexpr std::size_t kVotersMax = 5;  // as changes of the voters have it; two may fail
+  if (config.voters.size() > kVotersMax) {
+    return wrong(
+        fmt::format("controller.quorum.voters names {} voters, a quorum has up to {}: leave the others out, "
+                    "they follow the metadata log as observers",
+                    config.voters.size(), kVotersMax));
+  }
   const std::vector<std::string> roles = split(values.text("process.roles"), ',');
   if (roles.size() != 2 || roles[0] == roles[1]) return wrong("process.roles: a node is both broker and controller");
   const std::string dirs = values.text("log.dirs").empty() ? values.text("log.dir") : values.text("log.dirs");

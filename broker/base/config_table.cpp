@@ -45,7 +45,8 @@ constexpr auto make_broker_keys() {
       text("inter.broker.listener.name", "REPLICATION", "The listener followers fetch from.", "REPLICATION"),
       list("controller.listener.names", "CONTROLLER", "The listener of the metadata quorum.", "CONTROLLER"),
       list("controller.quorum.voters", std::nullopt,
-           "id@host:port of every voter that the cluster begins with; a node that is not among them follows."),
+           "id@host:port of every voter that the cluster begins with, five at most; a node that is not among them "
+           "follows."),
       list("log.dirs", "", "The directory of the partition logs (one)."),
       text("log.dir", "", "Used when log.dirs is not given."),
       text("metadata.log.dir", "", "Where the metadata store lives; inside the log directory when empty."),

@@ -70,6 +70,12 @@ TEST_CASE("errors name the key, the place and the nearest name") {
   CHECK(error_of("listeners", "CLIENT://1.1.1.1:9092").find("once each") != std::string::npos);
   CHECK(error_of("listeners", "CLIENT:1.1.1.1").find("NAME://host:port") != std::string::npos);
   CHECK(error_of("controller.quorum.voters", "1:10.0.0.1:9094").find("id@host:port") != std::string::npos);
+  std::string voters = "1@10.0.0.1:9094";
+  for (int id = 2; id <= 6; ++id) {
+    CHECK(error_of("controller.quorum.voters", voters).empty());
+    voters += fmt::format(",{0}@10.0.0.{0}:9094", id);
+  }
+  CHECK(error_of("controller.quorum.voters", voters).starts_with("controller.quorum.voters names 6 voters"));
   CHECK(error_of("broker.session.timeout.ms", "100").find("must be below") != std::string::npos);
   ConfigMap without = minimal();
   without.erase("cluster.id");

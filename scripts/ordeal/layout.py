@@ -12,6 +12,7 @@ from ordeal.options import PAGE_CACHE, Spec
 TOPIC = "t"
 CLIENT_PORT, REPLICATION_PORT, CONTROLLER_PORT = 9092, 9093, 9094
 SLACK_S = 600  # clients stop when they are told to; this is for a harness that died
+VOTERS_MAX = 5  # of the metadata quorum; further nodes follow it as observers
 PROCESSES_PER_HOST = 1000  # process numbers of client host j start at j * 1000
 
 
@@ -29,7 +30,7 @@ def bootstrap(spec: Spec) -> str:
 
 def node_properties(spec: Spec, node: int, folder: Path) -> dict:
     address = node_address(node)
-    voters = ",".join(f"{n}@{node_address(n)}:{CONTROLLER_PORT}" for n in range(1, spec.nodes + 1))
+    voters = ",".join(f"{n}@{node_address(n)}:{CONTROLLER_PORT}" for n in range(1, min(spec.nodes, VOTERS_MAX) + 1))
     properties = {
         "node.id": node, "cluster.id": spec.name, "broker.rack": f"r{node}",
         "listeners": f"CLIENT://{address}:{CLIENT_PORT},REPLICATION://{address}:{REPLICATION_PORT},"

@@ -56,7 +56,7 @@ class Cluster:
             "listeners": f"CLIENT://{address}:{layout.CLIENT_PORT},REPLICATION://{address}:{layout.REPLICATION_PORT},"
                          f"CONTROLLER://{address}:{layout.CONTROLLER_PORT}",
             "controller.quorum.voters": ",".join(f"{n}@{layout.node_address(n)}:{layout.CONTROLLER_PORT}"
-                                                 for n in range(1, self.nodes + 1)),
+                                                 for n in range(1, min(self.nodes, layout.VOTERS_MAX) + 1)),
             "log.dirs": (folder / "data").resolve(), "ordeal.trace.file": (folder / "trace.jsonl").resolve(), **self.settings}
         path = folder / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
