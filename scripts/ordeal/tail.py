@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+LOG_LINES = 15
+
 
 class Tail:
     def __init__(self, path: Path):
@@ -26,3 +28,8 @@ class Tail:
             if isinstance(row, dict):
                 rows.append(row)
         return rows
+
+
+def last_lines(path: Path) -> str:
+    """The end of a log, for whoever has to say why its program gave up."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-LOG_LINES:]) if path.exists() else ""

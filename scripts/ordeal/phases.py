@@ -1,0 +1,142 @@
+"""The phases of a trial in their order: start, drive and break, heal, drain, stop.
+
+Each takes the trial (trial.py), uses its nemesis and leaves what it learnt in it. What the order is worth is said there.
+"""
+
+import json
+import time
+
+from ordeal import layout, paths
+from ordeal.errors import UNKNOWN, OrdealError, usage
+from ordeal.nemesis import Nemesis, Refused
+from ordeal.tail import Tail, last_lines
+from ordeal.terminal import clock, count, seconds
+
+TICK_S = 0.2
+START_S = 30  # for a broker to serve
+CONNECT_S = 30  # for every client host to complete a first write
+CONVERGE_S = 60
+AFTER_HEAL_S = 2  # writes go on for so long after the cluster is whole again
+FLUSH_S = 45  # for clients to learn the fate of what they sent
+AUDIT_S = 300
+STOP_S = 30
+
+
+def start(trial) -> None:
+    s, began = trial.spec, time.monotonic()
+    trial.terminal.live("start", "network")
+    trial.nemesis = Nemesis(paths.binary("ordeal-nemesis"), trial.folder / "nemesis.log")
+    try:
+        trial.nemesis.call("setup", 60, faults=str(trial.folder / "faults.jsonl"), **trial.topology())
+    except Refused as refused:
+        raise OrdealError(f"the trial's network could not be built: {refused}", "./ordeal doctor") from refused
+    began_nodes = time.monotonic()
+    waiting = {n: trial.nemesis.send("spawn", **_node(trial, n)) for n in range(1, s.nodes + 1)}
+    for node, pending in waiting.items():
+        trial.terminal.live("start", f"waiting for broker n{node}")
+        try:
+            pending.wait(START_S + 10)
+        except Refused as refused:
+            raise OrdealError(f"broker n{node} did not start: {refused}", f"its log: {trial.shown('nodes', str(node), 'broker.log')}",
+                              detail=last_lines(trial.folder / "nodes" / str(node) / "broker.log")) from refused
+    up = time.monotonic()
+    trial.wait_for(lambda: trial.live.controller[0] > 0, 5)
+    controller = f" · controller n{trial.live.controller[0]}" if trial.live.controller[0] else ""
+    trial.terminal.phase("start", f"{s.nodes}/{s.nodes} brokers up in {seconds(up - began_nodes)} (network {seconds(began_nodes - began)})"
+                                 f"{controller}")
+
+
+def _node(trial, node: int) -> dict:
+    folder = trial.folder / "nodes" / str(node)
+    return {"id": f"n{node}", "kind": "node", "argv": [str(paths.binary("ordeal-broker")), "--config", str(folder / "server.properties")],
+            "cwd": str(folder), "stdout": str(folder / "broker.log"), "stderr": str(folder / "broker.log"),
+            "port": layout.CLIENT_PORT, "ready_timeout_ms": START_S * 1000, "trace": str(folder / "trace.jsonl"), "wait": True}
+
+
+def _spawn_client(trial, host: str, name: str, words: list[str]) -> None:
+    folder = trial.folder / "clients" / host
+    argv = [str(paths.binary("ordeal-workload")), *words, "--config", str(folder / "workload.json"), "--out",
+            str(trial.folder / "history"), "--host", host]
+    suffix = "" if name == host else f"-{name}"
+    trial.nemesis.call("spawn", id=name, kind="client", host=host, argv=argv, cwd=str(folder),
+                      stdout=str(folder / f"out{suffix}.log"), stderr=str(folder / f"err{suffix}.log"))
+
+
+def _read_back(trial) -> None:
+    """Promises are judged by what the cluster is really set to, so it is asked rather than believed."""
+    host = trial.hosts[0]
+    _spawn_client(trial, host, "settings", ["settings"])
+    ended = trial.nemesis.call("wait", CONNECT_S + 5, id="settings", timeout_ms=CONNECT_S * 1000)
+    log = trial.folder / "clients" / host / "err-settings.log"
+    rows = [r for r in Tail(log.with_name("out-settings.log")).read() if r.get("event") == "settings"]
+    if ended.get("code") != 0 or not rows:
+        raise trial.client_failed("reading the settings back", ended, log)
+    trial.read_back = rows[-1]
+
+
+def drive(trial) -> None:
+    trial.phases["drive"] = time.monotonic_ns()
+    for host in trial.hosts:
+        _spawn_client(trial, host, host, ["log"])
+    trial.wait_for(lambda: all(trial.live.totals.get(h, {}).get("ok") for h in trial.hosts), CONNECT_S)
+    late = [h for h in trial.hosts if not trial.live.totals.get(h, {}).get("ok")]
+    if late:
+        raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {CONNECT_S} s", f"its log: "
+                          f"{trial.shown('clients', late[0], 'err.log')}", detail=last_lines(trial.folder / "clients" / late[0] / "err.log"))
+    _read_back(trial)
+    try:
+        trial.nemesis.call("plan.start", plan=trial.spec.plan_text, seed=trial.spec.seed, time=f"{round(trial.spec.time_s * 1000)}ms")
+    except Refused as refused:
+        raise usage(f"plan {trial.spec.plan_name}: {refused}", "docs/formats/plan.md shows the form") from refused
+    began = time.monotonic()
+    while (now := time.monotonic() - began) < trial.spec.time_s:
+        trial.tick()
+        trial.terminal.live("drive", f"{clock(now)}  {trial.live.line(began + now)}", trial.live.below(began + now))
+        time.sleep(TICK_S)
+    drove = time.monotonic() - began
+    average = trial.live.total("ok") / max(0.1, drove)
+    trial.terminal.phase("drive", f"{clock(drove)}  {average:,.0f} writes/s · {trial.live.total('ok'):,} ok · "
+                                 f"{trial.live.total('info'):,} unknown · {trial.live.total('fail'):,} failed · {trial.live.fault_words()}")
+
+
+def heal(trial) -> None:
+    trial.phases["heal"] = time.monotonic_ns()
+    reply = trial.wait_while(trial.nemesis.send("plan.stop"), "heal", "healing what is still active", CONVERGE_S)
+    trial.summary = reply.get("summary") or {}
+    (trial.folder / "resolved-plan.json").write_text(json.dumps(reply.get("plan") or {}, indent=2) + "\n")
+    try:
+        whole = trial.wait_while(trial.nemesis.send("converge", timeout_ms=CONVERGE_S * 1000), "heal", "waiting for full ISRs", CONVERGE_S + 10)
+        trial.terminal.phase("heal", f"all links open, verified · ISR full after {seconds(whole.get('after_ms', 0) / 1000)}")
+    except Refused as refused:  # the drain finds out what can still be read
+        trial.terminal.phase("heal", f"the cluster is not whole after {CONVERGE_S} s: {refused}")
+        left_down = any((step.get("params") or {}).get("restart") is False for step in (reply.get("plan") or {}).get("steps", []))
+        if not left_down:
+            trial.not_whole = f"every fault was healed, but {CONVERGE_S} s later the cluster was not whole: {refused}"
+    until = time.monotonic() + AFTER_HEAL_S
+    trial.wait_for(lambda: time.monotonic() > until, AFTER_HEAL_S + 1)
+
+
+def drain(trial) -> None:
+    trial.phases["drain"] = time.monotonic_ns()
+    stopping = [trial.nemesis.send("stop", id=h, timeout_ms=FLUSH_S * 1000) for h in trial.hosts if h not in trial.ended_clients]
+    for pending in stopping:
+        ended = trial.wait_while(pending, "drain", "waiting for the fate of the last writes", FLUSH_S + 10)
+        if ended.get("code") != 0:
+            raise trial.client_failed("a client", ended, trial.folder / "clients" / trial.hosts[0] / "err.log")
+    _spawn_client(trial, trial.hosts[0], "audit", ["audit"])
+    ended = trial.wait_while(trial.nemesis.send("wait", id="audit", timeout_ms=AUDIT_S * 1000), "drain", "reading every partition to its end", AUDIT_S + 10)
+    log = trial.folder / "clients" / trial.hosts[0] / "err-audit.log"
+    if ended.get("code") not in (0, UNKNOWN):
+        raise trial.client_failed("the auditor", ended, log)
+    audited = next((r for r in Tail(log.with_name("out-audit.log")).read() if r.get("event") == "audited"), {})
+    trial.terminal.phase("drain", f"{audited.get('partitions_drained', '?')}/{audited.get('partitions', trial.spec.partitions)} partitions "
+                                 f"read to their end · {audited.get('records', 0):,} records")
+
+
+def stop(trial) -> None:
+    waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=STOP_S * 1000) for n in range(1, trial.spec.nodes + 1)]
+    slow = [p for p in waiting if trial.wait_while(p, "stop", "controlled shutdown", STOP_S + 10).get("killed")]
+    if slow:
+        trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {STOP_S} s and had to be killed")
+    trial.tick()
+    trial.write_document()
