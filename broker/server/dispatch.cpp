@@ -96,6 +96,7 @@ env::Task<Reply> dispatch(Services& services, Request request) {
           [](Services& s, const Call&, const auto& message) { return describe_configs(s, message); });
     case ApiKey::describe_cluster:
       return answer_now<wire::DescribeClusterRequest>(services, std::move(request), &describe_cluster);
+    case ApiKey::describe_quorum:  // not advertised
     case ApiKey::api_versions:
       break;
   }

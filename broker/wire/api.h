@@ -20,7 +20,8 @@ namespace ordeal::wire {
 struct ApiVersionRange {
   ApiKey key;
   std::string_view name;        // "Produce"
-  Versions advertised;          // what ApiVersions says; may begin below `supported` where old clients look for it
+  Versions advertised;          // what ApiVersions says; may begin below `supported` where old clients look for it;
+                                // empty (to < from): an API we only speak as a client
   Versions supported;           // what we encode and decode
   std::int16_t first_flexible;  // request and response bodies are flexible from this version on
   bool flexible(std::int16_t version) const { return version >= first_flexible; }

@@ -3,6 +3,7 @@
 #include "broker/wire/messages/api_versions.h"
 #include "broker/wire/messages/configs.h"
 #include "broker/wire/messages/metadata.h"
+#include "broker/wire/messages/quorum.h"
 #include "broker/wire/messages/topics.h"
 
 namespace ordeal::wire {
@@ -13,4 +14,5 @@ ORDEAL_WIRE_MESSAGE(FindCoordinatorRequest);
 ORDEAL_WIRE_MESSAGE(CreateTopicsRequest);
 ORDEAL_WIRE_MESSAGE(DeleteTopicsRequest);
 ORDEAL_WIRE_MESSAGE(DescribeConfigsRequest);
+ORDEAL_WIRE_MESSAGE(DescribeQuorumRequest);
 }  // namespace ordeal::wire

@@ -27,7 +27,9 @@ wire::ApiVersionsResponse api_versions(const Services& services, const wire::Api
   const bool elsewhere = (request.cluster_id && *request.cluster_id != services.config.cluster_id) ||
                          (request.node_id >= 0 && request.node_id != services.config.node_id);
   if (elsewhere) response.error_code = ErrorCode::rebootstrap_required;
-  for (const wire::ApiVersionRange& api : wire::all_apis()) response.api_keys.push_back(advertised(api));
+  for (const wire::ApiVersionRange& api : wire::all_apis()) {
+    if (api.advertised.to >= api.advertised.from) response.api_keys.push_back(advertised(api));
+  }
   return response;
 }
 

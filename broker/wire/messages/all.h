@@ -8,6 +8,7 @@
 #include "broker/wire/messages/offsets.h"
 #include "broker/wire/messages/produce.h"
 #include "broker/wire/messages/producer_id.h"
+#include "broker/wire/messages/quorum.h"
 #include "broker/wire/messages/topics.h"
 
 namespace ordeal::wire {
@@ -26,6 +27,7 @@ void for_each_request(Fn&& fn) {
   fn.template operator()<InitProducerIdRequest>();
   fn.template operator()<OffsetForLeaderEpochRequest>();
   fn.template operator()<DescribeConfigsRequest>();
+  fn.template operator()<DescribeQuorumRequest>();
   fn.template operator()<DescribeClusterRequest>();
 }
 
