@@ -80,8 +80,8 @@ RdProducer::~RdProducer() {
   rd_kafka_destroy(impl_->handle);
 }
 
-std::optional<RdProducer::Refused> RdProducer::produce(const TopicPartition& to, std::optional<ByteView> key,
-                                                       ByteView value, std::uint64_t tag) {
+std::optional<Refused> RdProducer::produce(const TopicPartition& to, std::optional<ByteView> key, ByteView value,
+                                           std::uint64_t tag) {
   rd_kafka_vu_t fields[6];
   fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   fields[0].u.cstr = to.topic.c_str();
@@ -130,11 +130,16 @@ struct RdConsumer::Impl {
   std::map<std::pair<std::string, PartitionId>, std::size_t> index;
 };
 
-RdConsumer::Batch::Batch() = default;
-RdConsumer::Batch::Batch(Batch&&) noexcept = default;
-RdConsumer::Batch::~Batch() {
-  for (void* message : messages) rd_kafka_message_destroy(static_cast<rd_kafka_message_t*>(message));
-}
+namespace {
+
+struct Messages {
+  std::vector<rd_kafka_message_t*> all;
+  ~Messages() {
+    for (rd_kafka_message_t* message : all) rd_kafka_message_destroy(message);
+  }
+};
+
+}  // namespace
 
 RdConsumer::RdConsumer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -189,13 +194,15 @@ Status RdConsumer::seek(const Position& to) {
   return fail(Errc::internal, fmt::format("seek {}: {}", tp.to_string(), text));
 }
 
-RdConsumer::Batch RdConsumer::poll(int timeout_ms, std::size_t max) {
-  Batch batch;
+ConsumedBatch RdConsumer::poll(int timeout_ms, std::size_t max) {
+  ConsumedBatch batch;
+  auto kept = std::make_shared<Messages>();
+  batch.memory = kept;
   std::vector<rd_kafka_message_t*> messages(max);
   const ssize_t count = rd_kafka_consume_batch_queue(impl_->queue, timeout_ms, messages.data(), max);
   for (ssize_t i = 0; i < count; ++i) {
     rd_kafka_message_t* message = messages[static_cast<std::size_t>(i)];
-    batch.messages.push_back(message);
+    kept->all.push_back(message);
     std::optional<std::size_t> object;
     if (message->rkt != nullptr) {
       const auto found = impl_->index.find({rd_kafka_topic_name(message->rkt), message->partition});

@@ -1,44 +1,31 @@
-// librdkafka behind a small face: what the log workload needs of a producer, a consumer and an admin client.
+// librdkafka behind the face of client.h, and its admin client for the topics.
 //
-// Each object is used by one thread; callbacks run on that thread inside poll(). Errors carry librdkafka's own names
-// ("_MSG_TIMED_OUT", "NOT_LEADER_FOR_PARTITION"), which outcome.h judges.
+// Callbacks run inside poll(), on the thread of the caller. Errors carry librdkafka's own names ("_MSG_TIMED_OUT",
+// "NOT_LEADER_FOR_PARTITION"), which outcome.h judges. Properties are librdkafka's.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "broker/base/bytes.h"
-#include "broker/base/result.h"
-#include "broker/base/types.h"
-#include "workloads/client/delivery.h"
+#include "workloads/client/client.h"
 
 namespace ordeal::client {
 
-using Properties = std::vector<std::pair<std::string, std::string>>;  // librdkafka configuration, in order
-
 std::string rdkafka_version();
 
-class RdProducer {
+class RdProducer final : public ProducerClient {
  public:
-  using OnDelivery = std::function<void(const Delivery&)>;
   static Result<std::unique_ptr<RdProducer>> create(const Properties& properties, OnDelivery on_delivery);
-  ~RdProducer();  // purges what is queued: its deliveries are reported as _PURGE_QUEUE or _PURGE_INFLIGHT
+  ~RdProducer() override;  // what is queued is reported as _PURGE_QUEUE or _PURGE_INFLIGHT
 
-  // Queues one record for an explicit partition. An error means nothing was queued and no delivery will follow.
-  struct Refused {
-    std::string error;
-    std::string text;
-  };
   std::optional<Refused> produce(const TopicPartition& to, std::optional<ByteView> key, ByteView value,
-                                 std::uint64_t tag);
-  int poll(int timeout_ms);                  // deliveries served
-  std::size_t queued() const;                // records whose outcome is open
-  std::optional<Error> fatal_error() const;  // an idempotent producer that gave up: replace it
-  void purge_all();                          // reports every open record now
+                                 std::uint64_t tag) override;
+  int poll(int timeout_ms) override;
+  std::size_t queued() const override;
+  std::optional<Error> fatal_error() const override;
+  void purge_all() override;
 
  private:
   struct Impl;
@@ -46,47 +33,39 @@ class RdProducer {
   std::unique_ptr<Impl> impl_;
 };
 
-struct Received {
-  std::size_t object = 0;  // index into the assigned table
-  Offset offset = 0;
-  ByteView value;  // valid until the batch is destroyed
-};
-
-struct ConsumeError {
-  std::optional<std::size_t> object;
-  std::string error;
-  std::string text;
-};
-
-class RdConsumer {
+class RdConsumer final : public ConsumerClient {
  public:
+  using Position = client::Position;
+  static constexpr Offset kFromStart = client::kFromStart;
   static Result<std::unique_ptr<RdConsumer>> create(const Properties& properties, std::vector<TopicPartition> table);
-  ~RdConsumer();
+  ~RdConsumer() override;
 
-  struct Position {
-    std::size_t object;
-    Offset offset;  // or kFromStart
-  };
-  static constexpr Offset kFromStart = -2;
-  Status assign(const std::vector<Position>& positions);  // replaces the assignment
-  Status seek(const Position& to);
-
-  // Up to `max` records that arrive within the timeout, in delivery order; errors beside them.
-  struct Batch {
-    Batch();
-    Batch(Batch&&) noexcept;
-    ~Batch();
-    std::vector<Received> records;
-    std::vector<ConsumeError> errors;
-    std::vector<void*> messages;  // owned by librdkafka until we go
-  };
-  Batch poll(int timeout_ms, std::size_t max);
+  Status assign(const std::vector<Position>& positions) override;
+  Status seek(const Position& to) override;
+  ConsumedBatch poll(int timeout_ms, std::size_t max) override;
 
  private:
   struct Impl;
   explicit RdConsumer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// librdkafka's clients by what a workload asks of them. `extra` properties come last, so they win.
+class RdFamily final : public ClientFamily {
+ public:
+  explicit RdFamily(Properties extra) : extra_(std::move(extra)) {}
+  std::string kind() const override { return "librdkafka"; }
+  std::string version() const override { return rdkafka_version(); }
+  Result<std::unique_ptr<ProducerClient>> producer(const ProducerSettings& settings, OnDelivery on_delivery) override;
+  Result<std::unique_ptr<ConsumerClient>> consumer(const ConsumerSettings& settings,
+                                                   std::vector<TopicPartition> table) override;
+
+ private:
+  Properties extra_;
+};
+
+// What every client has in common, the admin client too.
+Properties rdkafka_properties(const ClientSettings& settings);
 
 struct NewTopicSpec {
   std::string name;

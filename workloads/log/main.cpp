@@ -3,6 +3,7 @@
 //   ordeal-workload log   --config FILE --out DIR [--host NAME]   drive the cluster and record a history
 //   ordeal-workload settings --config FILE --out DIR              print what brokers and topics are really set to
 //   ordeal-workload audit --config FILE --out DIR [--host NAME]   read everything back to its proven end
+//   ordeal-workload watch --config FILE --out FILE                write who leads what, for brokers that write no trace
 //
 // Status lines (JSON) go to standard output; SIGTERM and SIGINT stop the sending, outcomes are then awaited.
 // Exit: 0 done, 2 the audit could not prove every end, 3 something of ours failed, 64 bad usage.
@@ -11,9 +12,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <condition_variable>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,10 +25,11 @@
 #include "broker/real/real_env.h"
 #include "workloads/client/rdkafka.h"
 #include "workloads/log/audit.h"
+#include "workloads/log/client_driver.h"
 #include "workloads/log/env_clients.h"
-#include "workloads/log/rdkafka_driver.h"
 #include "workloads/log/settings.h"
 #include "workloads/log/stopwatch.h"
+#include "workloads/watch/watch.h"
 
 using namespace ordeal;
 using nlohmann::json;
@@ -46,8 +50,10 @@ struct Arguments {
 void print_usage() {
   fmt::print(stderr,
              "usage: ordeal-workload log|settings|audit --config FILE --out DIR [--host NAME]\n"
+             "       ordeal-workload watch --config FILE --out FILE\n"
              "  log    create the topics, produce and consume until the configured time is over\n"
              "  settings  print the effective settings of brokers and topics\n"
+             "  watch  write who leads what into a trace file, for brokers that write none, until SIGTERM\n"
              "  audit  read every partition to its proven end with the native client\n"
              "example: ordeal-workload log --config workload.json --out runs/latest/history --host c1\n");
 }
@@ -69,7 +75,8 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  const bool known = arguments.command == "log" || arguments.command == "audit" || arguments.command == "settings";
+  const bool known = arguments.command == "log" || arguments.command == "audit" || arguments.command == "settings" ||
+                     arguments.command == "watch";
   if (!known || argc % 2 != 0 || arguments.config.empty() || arguments.out.empty()) return std::nullopt;
   return arguments;
 }
@@ -158,11 +165,12 @@ void print_status(const workload::Progress& progress, const char* phase) {
 Status create_topics(const workload::LogConfig& config, workload::EnvDriver& driver, EnvThread& world) {
   if (!config.create_topics) return {};
   static constexpr std::int64_t kTimeoutMs = 60000;
-  if (config.client == "librdkafka") {
+  if (config.client != "native") {  // topics are no part of what is tried: librdkafka makes them for every other client
     std::vector<client::NewTopicSpec> topics;
     for (const auto& topic : config.topics)
       topics.push_back({topic.name, topic.partitions, topic.replication, topic.configs});
-    return client::create_topics(workload::rdkafka_properties(config, "ordeal-admin"), topics, kTimeoutMs);
+    const client::ClientSettings settings{config.bootstrap, "ordeal-admin", config.request_timeout_ms};
+    return client::create_topics(client::rdkafka_properties(settings), topics, kTimeoutMs);
   }
   auto make = [&driver](env::Env& env) -> env::Task<Status> {
     Status created = co_await driver.create_topics(env.scheduler.now() + std::chrono::milliseconds(kTimeoutMs));
@@ -184,7 +192,8 @@ int run_log(const Arguments& arguments, const workload::LogConfig& config, int s
   if (!created) return harness_failure(created.error().at("no usable cluster"));
   say({{"event", "topics_ready"}});
 
-  workload::RdkafkaDriver rdkafka(config, arguments.out, arguments.host, progress);
+  client::RdFamily family(config.librdkafka);
+  workload::ClientDriver driver(config, family, arguments.out, arguments.host, progress);
   auto start = [&env_driver, native](env::Env&) -> env::Task<Status> {
     Status opened = env_driver.open();
     if (opened) env_driver.start(native);
@@ -193,20 +202,20 @@ int run_log(const Arguments& arguments, const workload::LogConfig& config, int s
   const Status opened = world.run<Status>(start, [] {});
   if (!opened) return harness_failure(opened.error());
   if (!native) {
-    const Status started = rdkafka.start();
+    const Status started = driver.start();
     if (!started) return harness_failure(started.error());
   }
   say({{"event", "started"}});
 
   const Instant until =
       workload::monotonic_now() + std::chrono::milliseconds(static_cast<std::int64_t>(config.duration_s * 1000));
-  while (workload::monotonic_now() < until && !signalled(signals) && !rdkafka.failed()) {
+  while (workload::monotonic_now() < until && !signalled(signals) && !driver.failed()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
     print_status(progress, "drive");
   }
   say({{"event", "stopping"}});
   Status ended;
-  if (!native) ended = rdkafka.join();
+  if (!native) ended = driver.join();
   auto stop = [&env_driver](env::Env&) -> env::Task<Status> {
     Status stopped = co_await env_driver.stop();
     co_return stopped;
@@ -266,6 +275,37 @@ int run_audit(const Arguments& arguments, const workload::LogConfig& config) {
   return report.proven == report.partitions ? 0 : kExitUnproven;
 }
 
+int run_watch(const Arguments& arguments, int signals) {
+  auto config = watch::load_watch_config(arguments.config);
+  if (!config) {
+    fmt::print(stderr, "ordeal-workload: {}\n", config.error().text);
+    return kExitUsage;
+  }
+  std::FILE* out = std::fopen(arguments.out.c_str(), "ae");
+  if (out == nullptr) return harness_failure({Errc::io, arguments.out + ": " + std::strerror(errno)});
+  std::atomic<bool> lost{false};
+  EnvThread world;
+  watch::Watch watch(world.env(), std::move(*config), [out, &lost](const std::string& line) {
+    if (std::fputs(line.c_str(), out) < 0 || std::fflush(out) != 0) lost = true;
+  });
+  auto start = [&watch](env::Env&) -> env::Task<Status> {
+    watch.start();
+    co_return Status{};
+  };
+  auto stop = [&watch](env::Env&) -> env::Task<Status> {
+    co_await watch.stop();
+    co_return Status{};
+  };
+  (void)world.run<Status>(start, [] {});  // cannot fail
+  say({{"event", "started"}});
+  while (!signalled(signals) && !lost) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  (void)world.run<Status>(stop, [] {});
+  std::fclose(out);
+  if (lost) return harness_failure({Errc::io, arguments.out + ": could not be written"});
+  say({{"event", "done"}});
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -278,6 +318,7 @@ int main(int argc, char** argv) {
     print_usage();
     return kExitUsage;
   }
+  if (arguments->command == "watch") return run_watch(*arguments, block_signals());
   const auto config = workload::load_config(arguments->config);
   if (!config) {
     fmt::print(stderr, "ordeal-workload: {}\n", config.error().text);

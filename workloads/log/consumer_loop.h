@@ -1,10 +1,10 @@
-// One consumer thread of the librdkafka driver: reads every partition from its start, by assignment.
+// One consumer thread: reads every partition from its start, by assignment, through a client of any family.
 #pragma once
 
 #include <atomic>
 #include <memory>
 
-#include "workloads/client/rdkafka.h"
+#include "workloads/client/client.h"
 #include "workloads/history/payload.h"
 #include "workloads/history/writer.h"
 #include "workloads/log/config.h"
@@ -12,26 +12,27 @@
 
 namespace ordeal::workload {
 
-class RdkafkaConsumerLoop {
+class ConsumerLoop {
  public:
-  RdkafkaConsumerLoop(const LogConfig& config, std::uint16_t process, std::unique_ptr<history::Recorder> recorder,
-                      Progress& progress);
+  ConsumerLoop(const LogConfig& config, client::ClientFamily& family, std::uint16_t process,
+               std::unique_ptr<history::Recorder> recorder, Progress& progress);  // `family` outlives the loop
   Status open();
   Status run(const std::atomic<bool>& consuming);
 
  private:
   Status assign_all();
-  void record(const client::RdConsumer::Batch& batch);
+  void record(const client::ConsumedBatch& batch);
   void recover(const client::ConsumeError& error);
 
   const LogConfig& config_;
+  client::ClientFamily& family_;
   std::uint16_t process_;
   std::unique_ptr<history::Recorder> recorder_;
   Progress& progress_;
   std::vector<TopicPartition> objects_;
   std::uint64_t run_hash_;
   bool seen_record_ = false;
-  std::unique_ptr<client::RdConsumer> consumer_;
+  std::unique_ptr<client::ConsumerClient> consumer_;
 };
 
 }  // namespace ordeal::workload

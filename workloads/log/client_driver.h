@@ -1,4 +1,4 @@
-// The log workload on librdkafka: one thread a client, one history file a thread.
+// The log workload on clients outside Env (librdkafka, adapters): one thread a client, one history file a thread.
 //
 // Producers send unique values to drawn partitions at their share of the rate and keep going whatever happens.
 // Consumers read every partition from its start with an assignment of their own (no group).
@@ -12,19 +12,24 @@
 #include <vector>
 
 #include "broker/base/result.h"
+#include "workloads/client/client.h"
+#include "workloads/history/history.h"
 #include "workloads/log/config.h"
 #include "workloads/log/progress.h"
 
 namespace ordeal::workload {
 
-// Common librdkafka settings of every client of this workload.
-std::vector<std::pair<std::string, std::string>> rdkafka_properties(const LogConfig& config,
-                                                                    const std::string& client_id);
-
-class RdkafkaDriver {
+class ClientDriver {
  public:
-  RdkafkaDriver(const LogConfig& config, std::string history_dir, std::string host, Progress& progress)
-      : config_(config), history_dir_(std::move(history_dir)), host_(std::move(host)), progress_(progress) {}
+  // `family` outlives the driver.
+  ClientDriver(const LogConfig& config, client::ClientFamily& family, std::string history_dir, std::string host,
+               Progress& progress)
+      : config_(config),
+        family_(family),
+        history_dir_(std::move(history_dir)),
+        host_(std::move(host)),
+        progress_(progress) {}
+  ~ClientDriver();  // stops what start() began
 
   Status start();         // opens every history file and client, then starts the threads
   void stop_producing();  // no new sends; outcomes of the open ones are still awaited (config.stop_grace_s)
@@ -34,8 +39,10 @@ class RdkafkaDriver {
 
  private:
   void note_failure(const Error& error);
+  history::Header make_header(const std::string& writer) const;
 
   LogConfig config_;
+  client::ClientFamily& family_;
   std::string history_dir_;
   std::string host_;
   Progress& progress_;

@@ -1,10 +1,7 @@
-#include "workloads/log/rdkafka_producer_loop.h"
+#include "workloads/log/producer_loop.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
-#include "workloads/log/rdkafka_driver.h"
 #include "workloads/log/record_delivery.h"
 #include "workloads/log/stopwatch.h"
 
@@ -13,27 +10,27 @@ namespace {
 
 constexpr std::uint16_t kProcessStep = 100;  // producers of a host are numbered below it
 
-client::Properties producer_properties(const LogConfig& config, const std::string& client_id) {
-  client::Properties all = rdkafka_properties(config, client_id);
-  all.emplace_back("acks", std::to_string(config.acks));
-  all.emplace_back("enable.idempotence", config.idempotence ? "true" : "false");
-  all.emplace_back("compression.codec", config.compression);
-  all.emplace_back("linger.ms", std::to_string(config.linger_ms));
-  all.emplace_back("max.in.flight.requests.per.connection",
-                   std::to_string(config.idempotence ? std::min(config.max_in_flight, 5) : config.max_in_flight));
-  all.emplace_back("request.timeout.ms", std::to_string(config.request_timeout_ms));
-  all.emplace_back("delivery.timeout.ms", std::to_string(config.delivery_timeout_ms));
-  all.emplace_back("retry.backoff.ms", "50");
-  if (config.retries >= 0) all.emplace_back("message.send.max.retries", std::to_string(config.retries));
-  all.insert(all.end(), config.librdkafka.begin(), config.librdkafka.end());
-  return all;
+client::ProducerSettings settings_of(const LogConfig& config, const std::string& client_id) {
+  client::ProducerSettings settings;
+  settings.bootstrap = config.bootstrap;
+  settings.client_id = client_id;
+  settings.request_timeout_ms = config.request_timeout_ms;
+  settings.acks = config.acks;
+  settings.idempotence = config.idempotence;
+  settings.compression = config.compression;
+  settings.linger_ms = config.linger_ms;
+  settings.max_in_flight = config.max_in_flight;
+  settings.retries = config.retries;
+  settings.delivery_timeout_ms = config.delivery_timeout_ms;
+  return settings;
 }
 
 }  // namespace
 
-RdkafkaProducerLoop::RdkafkaProducerLoop(const LogConfig& config, std::int32_t index,
-                                         std::unique_ptr<history::Recorder> recorder, Progress& progress)
+ProducerLoop::ProducerLoop(const LogConfig& config, client::ClientFamily& family, std::int32_t index,
+                           std::unique_ptr<history::Recorder> recorder, Progress& progress)
     : config_(config),
+      family_(family),
       recorder_(std::move(recorder)),
       progress_(progress),
       random_(Random(config.seed).fork(fmt::format("producer-{}-{}", config.value_offset, index))),
@@ -42,22 +39,22 @@ RdkafkaProducerLoop::RdkafkaProducerLoop(const LogConfig& config, std::int32_t i
       process_(static_cast<std::uint16_t>(config.process_base + index)),
       client_id_(recorder_->header().writer) {}
 
-Status RdkafkaProducerLoop::open() { return open_client(); }
+Status ProducerLoop::open() { return open_client(); }
 
-Status RdkafkaProducerLoop::open_client() {
-  auto made = client::RdProducer::create(producer_properties(config_, client_id_),
-                                         [this](const client::Delivery& delivery) { on_delivery(delivery); });
+Status ProducerLoop::open_client() {
+  auto made = family_.producer(settings_of(config_, client_id_),
+                               [this](const client::Delivery& delivery) { on_delivery(delivery); });
   if (!made) return fail(made.error());
   producer_ = std::move(*made);
   return {};
 }
 
-void RdkafkaProducerLoop::on_delivery(const client::Delivery& delivery) {
+void ProducerLoop::on_delivery(const client::Delivery& delivery) {
   const bool acknowledged = record_delivery(*recorder_, progress_, monotonic_now(), process_, delivery);
   if (acknowledged && !std::exchange(seen_ok_, true)) progress_.connected.fetch_add(1);
 }
 
-void RdkafkaProducerLoop::send_one() {
+void ProducerLoop::send_one() {
   const std::uint64_t value = recorder_->value_id(next_value_++);
   const auto object = static_cast<std::uint16_t>(random_.below(objects_.size()));
   const Bytes payload = history::make_payload(run_hash_, {value, object}, static_cast<std::size_t>(config_.value_size));
@@ -73,18 +70,18 @@ void RdkafkaProducerLoop::send_one() {
   record_refusal(*recorder_, progress_, monotonic_now(), process_, object, value, refused->error, refused->text);
 }
 
-void RdkafkaProducerLoop::replace_client_if_dead() {
+Status ProducerLoop::replace_client_if_dead() {
   const auto fatal = producer_->fatal_error();
-  if (!fatal) return;
+  if (!fatal) return {};
   recorder_->note(fmt::format("process {} ended: {}", process_, fatal->text));
   producer_->purge_all();  // their outcomes stay unknown
   // A new client is a new process: what the old one has on the wire may still land.
   process_ = static_cast<std::uint16_t>(process_ + kProcessStep);
-  const Status reopened = open_client();
-  if (!reopened) recorder_->note("reopen: " + reopened.error().text);
+  Status reopened = open_client();
+  return reopened ? reopened : fail(reopened.error().at("a producer could not be replaced"));
 }
 
-Status RdkafkaProducerLoop::run(const std::atomic<bool>& producing) {
+Status ProducerLoop::run(const std::atomic<bool>& producing) {
   const double rate = config_.producers > 0 ? static_cast<double>(config_.rate) / config_.producers : 0;
   const Instant start = monotonic_now();
   std::uint64_t sent = 0;
@@ -99,18 +96,28 @@ Status RdkafkaProducerLoop::run(const std::atomic<bool>& producing) {
       ++sent;
     }
     producer_->poll(sent < due ? 10 : 1);
-    replace_client_if_dead();
-    if (!recorder_->status()) return recorder_->status();
+    ORDEAL_TRY(replace_client_if_dead());
+    ORDEAL_TRY(health());
   }
   return wind_down();
 }
 
-Status RdkafkaProducerLoop::wind_down() {
+Status ProducerLoop::health() const {
+  ORDEAL_TRY(recorder_->status());
+  const auto broken = producer_->broken();
+  if (broken) return fail(*broken);
+  return {};
+}
+
+Status ProducerLoop::wind_down() {
   const Instant until =
       monotonic_now() + std::chrono::milliseconds(static_cast<std::int64_t>(config_.stop_grace_s * 1000));
-  while (producer_->queued() > 0 && monotonic_now() < until) producer_->poll(20);
+  while (producer_->queued() > 0 && !producer_->broken() && monotonic_now() < until) producer_->poll(20);
   producer_->purge_all();
-  return recorder_->close();
+  const auto broken = producer_->broken();
+  ORDEAL_TRY(recorder_->close());
+  if (broken) return fail(*broken);
+  return {};
 }
 
 }  // namespace ordeal::workload

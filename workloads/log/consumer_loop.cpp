@@ -1,49 +1,43 @@
-#include "workloads/log/rdkafka_consumer_loop.h"
+#include "workloads/log/consumer_loop.h"
 
 #include <fmt/format.h>
 
-#include "workloads/log/rdkafka_driver.h"
 #include "workloads/log/stopwatch.h"
 
 namespace ordeal::workload {
 namespace {
 
-constexpr std::size_t kPollMax = 2000;
-
-client::Properties consumer_properties(const LogConfig& config, const std::string& client_id) {
-  client::Properties all = rdkafka_properties(config, client_id);
-  all.emplace_back("group.id", client_id);  // librdkafka wants one; nothing is committed or joined
-  all.emplace_back("enable.auto.commit", "false");
-  // A position the log no longer has is an error to be seen, not a silent jump.
-  all.emplace_back("auto.offset.reset", "error");
-  all.emplace_back("isolation.level", config.isolation);
-  all.emplace_back("check.crcs", "true");
-  all.emplace_back("fetch.wait.max.ms", std::to_string(config.poll_interval_ms));
-  all.emplace_back("fetch.error.backoff.ms", "100");
-  all.insert(all.end(), config.librdkafka.begin(), config.librdkafka.end());
-  return all;
+client::ConsumerSettings settings_of(const LogConfig& config, const std::string& client_id) {
+  client::ConsumerSettings settings;
+  settings.bootstrap = config.bootstrap;
+  settings.client_id = client_id;
+  settings.request_timeout_ms = config.request_timeout_ms;
+  settings.isolation = config.isolation;
+  settings.poll_interval_ms = config.poll_interval_ms;
+  return settings;
 }
 
 }  // namespace
 
-RdkafkaConsumerLoop::RdkafkaConsumerLoop(const LogConfig& config, std::uint16_t process,
-                                         std::unique_ptr<history::Recorder> recorder, Progress& progress)
+ConsumerLoop::ConsumerLoop(const LogConfig& config, client::ClientFamily& family, std::uint16_t process,
+                           std::unique_ptr<history::Recorder> recorder, Progress& progress)
     : config_(config),
+      family_(family),
       process_(process),
       recorder_(std::move(recorder)),
       progress_(progress),
       objects_(config.objects()),
       run_hash_(history::run_hash(config.run_id)) {}
 
-Status RdkafkaConsumerLoop::open() {
-  auto made = client::RdConsumer::create(consumer_properties(config_, recorder_->header().writer), objects_);
+Status ConsumerLoop::open() {
+  auto made = family_.consumer(settings_of(config_, recorder_->header().writer), objects_);
   if (!made) return fail(made.error());
   consumer_ = std::move(*made);
   return assign_all();
 }
 
-Status RdkafkaConsumerLoop::assign_all() {
-  std::vector<client::RdConsumer::Position> positions;
+Status ConsumerLoop::assign_all() {
+  std::vector<client::Position> positions;
   for (std::size_t i = 0; i < objects_.size(); ++i) {
     positions.push_back({i, 0});
     recorder_->assign(monotonic_now(), process_, static_cast<std::uint16_t>(i), 0);
@@ -51,13 +45,13 @@ Status RdkafkaConsumerLoop::assign_all() {
   return consumer_->assign(positions);
 }
 
-void RdkafkaConsumerLoop::record(const client::RdConsumer::Batch& batch) {
+void ConsumerLoop::record(const client::ConsumedBatch& batch) {
   const Instant now = monotonic_now();
   for (const client::Received& received : batch.records) {
     const auto object = static_cast<std::uint16_t>(received.object);
     const history::Decoded decoded = history::decode_payload(run_hash_, received.value);
     if (const auto* value = std::get_if<history::PayloadValue>(&decoded)) {
-      recorder_->read(now, process_, object, received.offset, value->id);
+      recorder_->read(now, process_, object, received.offset, value->id, received.leader_epoch);
     } else {
       const auto& foreign = std::get<history::PayloadForeign>(decoded);
       recorder_->read_foreign(now, process_, object, received.offset, foreign.describe(received.value));
@@ -68,19 +62,22 @@ void RdkafkaConsumerLoop::record(const client::RdConsumer::Batch& batch) {
 }
 
 // The log lost the position we were at (truncation below it, or retention): start over, visibly.
-void RdkafkaConsumerLoop::recover(const client::ConsumeError& error) {
+void ConsumerLoop::recover(const client::ConsumeError& error) {
   recorder_->note(fmt::format("process {}: {}: {}", process_, error.error, error.text));
   if (!error.object || (error.error != "OFFSET_OUT_OF_RANGE" && error.error != "_AUTO_OFFSET_RESET")) return;
-  const Status sought = consumer_->seek({*error.object, client::RdConsumer::kFromStart});
+  const Status sought = consumer_->seek({*error.object, client::kFromStart});
   if (!sought) recorder_->note(fmt::format("process {}: {}", process_, sought.error().text));
   recorder_->assign(monotonic_now(), process_, static_cast<std::uint16_t>(*error.object), 0);
 }
 
-Status RdkafkaConsumerLoop::run(const std::atomic<bool>& consuming) {
+Status ConsumerLoop::run(const std::atomic<bool>& consuming) {
+  const std::size_t poll_max = client::ConsumerSettings{}.poll_max;
   while (consuming.load(std::memory_order_relaxed)) {
     recorder_->poll_invoke(monotonic_now(), process_);
-    const client::RdConsumer::Batch batch = consumer_->poll(config_.poll_interval_ms, kPollMax);
+    const client::ConsumedBatch batch = consumer_->poll(config_.poll_interval_ms, poll_max);
     record(batch);
+    const auto broken = consumer_->broken();
+    if (broken) return fail(*broken);
     const auto count = static_cast<std::int64_t>(batch.records.size());
     recorder_->poll_done(monotonic_now(), process_, history::Type::ok, count);
     progress_.polls.fetch_add(1, std::memory_order_relaxed);
