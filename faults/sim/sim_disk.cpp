@@ -328,7 +328,12 @@ Result<std::vector<env::DirectoryEntry>> DiskHandle::list(const std::string& pat
   return entries;
 }
 
-bool DiskHandle::exists(const std::string& path) { return !frozen_->frozen && disk_.find(path) != nullptr; }
+bool DiskHandle::exists(const std::string& path) {
+  if (frozen_->frozen || disk_.find(path) == nullptr) return false;
+  if (disk_.faults_.empty() || disk_.striking(FileOp::exists, path) == nullptr) return true;
+  disk_.failed_ = true;
+  return false;
+}
 
 Status DiskHandle::sync_directory(const std::string& path) {
   const auto inode = disk_.find(path);

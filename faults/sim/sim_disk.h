@@ -31,7 +31,20 @@ namespace ordeal::sim {
 enum class CrashKind { process, power };
 
 // One file call, for counting, faults and the log of operations.
-enum class FileOp { open, read, write, sync, truncate, rename, remove, create_directory, sync_directory, list, any };
+enum class FileOp {
+  open,
+  read,
+  write,
+  sync,
+  truncate,
+  rename,
+  remove,
+  create_directory,
+  sync_directory,
+  list,
+  exists,
+  any
+};
 const char* file_op_name(FileOp op);
 std::optional<FileOp> parse_file_op(std::string_view name);
 
@@ -41,6 +54,8 @@ enum class DiskChange { write, sync, truncate, names, power_cut, wipe, rot };
 inline constexpr std::uint64_t kUntilHealed = UINT64_MAX;
 
 // Strikes the calls that match, `count` times. The first fault in order of injection that fits a call takes it.
+// exists() has no error to return: struck, it says no, as a lookup that fails does. Only a fault that names it strikes
+// it.
 struct DiskFault {
   enum class Kind {
     error,         // the call fails with `error`, without effect

@@ -22,6 +22,7 @@ constexpr std::pair<FileOp, const char*> kOps[] = {{FileOp::open, "open"},
                                                    {FileOp::create_directory, "create_directory"},
                                                    {FileOp::sync_directory, "sync_directory"},
                                                    {FileOp::list, "list"},
+                                                   {FileOp::exists, "exists"},
                                                    {FileOp::any, "any"}};
 
 bool can_strike(DiskFault::Kind kind, FileOp op) {
@@ -32,8 +33,10 @@ bool can_strike(DiskFault::Kind kind, FileOp op) {
       return op == FileOp::sync || op == FileOp::sync_directory;
     case DiskFault::Kind::corrupt_read:
       return op == FileOp::read;
-    default:
+    case DiskFault::Kind::error:
       return true;
+    default:
+      return op != FileOp::exists;
   }
 }
 
@@ -90,7 +93,8 @@ std::uint64_t SimDisk::fault_hits(const std::string& name) const {
 SimDisk::Armed* SimDisk::striking(FileOp op, const std::string& path) {
   for (Armed& armed : faults_) {
     DiskFault& fault = armed.fault;
-    const bool fits = (fault.op == op || fault.op == FileOp::any) && can_strike(fault.kind, op);
+    const bool fits =
+        (fault.op == op || (fault.op == FileOp::any && op != FileOp::exists)) && can_strike(fault.kind, op);
     if (!fits || fault.count == 0 || path.find(fault.path_part) == std::string::npos) continue;
     if (fault.skip > 0) {
       --fault.skip;

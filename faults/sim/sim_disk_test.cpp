@@ -283,6 +283,22 @@ TEST_CASE("a corrupt read turns one bit of what it returns, and only of that") {
   CHECK(as_text(second) == "aaaaaaaa");
 }
 
+TEST_CASE("a lookup that is struck says no to what is there; a fault of any call leaves lookups alone") {
+  Fixture world;
+  DiskHandle handle(world.disk);
+  make_directory(handle);
+  write(handle, "/d/f", "a");
+  world.disk.inject({.op = FileOp::any, .path_part = "/d/f", .count = kUntilHealed, .name = "any"});
+  CHECK(handle.exists("/d/f"));
+  world.disk.heal("any");
+  CHECK_FALSE(world.disk.has_failed());
+  world.disk.inject({.op = FileOp::exists, .path_part = "/d/f"});
+  CHECK(handle.exists("/d"));
+  CHECK_FALSE(handle.exists("/d/f"));
+  CHECK(world.disk.has_failed());
+  CHECK(handle.exists("/d/f"));
+}
+
 TEST_CASE("a crash waits for a call on the paths it is meant for") {
   Fixture world;
   DiskHandle handle(world.disk);
