@@ -250,5 +250,18 @@ TEST_CASE("voters of a new cluster are all blank: they elect a leader and stop b
   for (const NodeId id : cluster.nodes()) CHECK_FALSE(cluster.member(id).disk.hard_state.blank);
 }
 
+TEST_CASE("voters of a new cluster are told that they count as soon as they answer, not with the next heartbeat") {
+  Cluster cluster(3);
+  for (const NodeId id : cluster.nodes()) {
+    cluster.crash(id);
+    cluster.wipe(id);
+    cluster.start(id);
+  }
+  cluster.campaign(1);  // no time passes for what follows it
+  REQUIRE(cluster.leader() == 1);
+  for (const NodeId id : cluster.nodes()) CHECK_FALSE(cluster.member(id).disk.hard_state.blank);
+  CHECK(cluster.at(1).commit_index() > 0);
+}
+
 }  // namespace
 }  // namespace ordeal::meta::raft
