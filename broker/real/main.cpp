@@ -109,6 +109,23 @@ env::Task<> start(real::RealScheduler* scheduler, server::Broker* broker, const 
   }
 }
 
+// Says at once that a switched-on bug has decided something: the broker's own account comes when it stops, and one that
+// is killed right then gives none.
+env::Task<> tell_first_uses(env::Env* env, const mutation::Switches* switches) {
+  constexpr Duration kPause = std::chrono::milliseconds(1);
+  std::vector<const mutation::BugInfo*> waiting;
+  for (const mutation::BugInfo& bug : mutation::all_bugs())
+    if (switches->is_on(bug.bug)) waiting.push_back(&bug);
+  while (!waiting.empty()) {
+    co_await env->scheduler.sleep_for(kPause);
+    std::erase_if(waiting, [env, switches](const mutation::BugInfo* bug) {
+      const auto count = static_cast<std::int64_t>(switches->ran(bug->bug));
+      if (count > 0) env->trace.info("mutation.ran", {{"name", bug->name}, {"count", count}});
+      return count > 0;
+    });
+  }
+}
+
 void block_signals(int how) {
   sigset_t set;
   sigemptyset(&set);
@@ -145,6 +162,7 @@ int serve(const BrokerConfig& config) {
     server::Broker broker(world.env, config, **switches, fatal);
     world.scheduler.spawn(stop_on_signal(&world.scheduler, &broker, &signals), "signals");
     world.scheduler.spawn(start(&world.scheduler, &broker, &config, &exit_code), "start");
+    if (!config.mutations.empty()) world.scheduler.spawn(tell_first_uses(&world.env, switches->get()), "mutations");
     world.scheduler.run();
   }
   return exit_code;
