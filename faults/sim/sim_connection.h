@@ -27,22 +27,20 @@ struct Messages {
     Duration extra{};
     std::string hold;  // not empty: a held message begins here
   };
-  struct Record {
-    std::uint64_t end = 0;  // where in the direction its last byte stands
-    MessageSeen seen;
-  };
-
   Framer framer;
   std::deque<Waiting> waiting;  // behind a held message, in order
-  std::deque<Record> records;   // logged and not yet arrived
   // Of the message that is being sent.
   std::optional<MessageFault::Action> action;
   Duration extra{};
   std::string hold;
   Bytes copy;
-  MessageSeen current;
-  std::uint64_t current_end = 0;
+  MessageSeen current;  // for the log
+  Bytes body;           // of it, as far as it was sent
+  bool open = false;    // it has begun and not ended
 };
+
+// Why an end of a connection takes no more: only for the words of the message log.
+enum class Gone : std::uint8_t { no, closed, died, no_power, forgotten, reset_by_fault, reset_by_loss, reset_by_peer };
 
 struct Connection {
   struct Side {
@@ -66,6 +64,7 @@ struct Connection {
     std::size_t held_acks = 0;  // read by the peer while the way back was cut
     // Local end.
     bool closed = false;  // by us, by our death, or by power loss
+    Gone gone = Gone::no;
     bool silent = false;  // the host lost power: nothing answers for this side
     bool missed = false;  // something arrived while silent: to be answered with RST once the host is back
     std::optional<env::ParkingLot::Token> reader;

@@ -168,7 +168,7 @@ void Framer::identify(Mode mode, Sink& sink) {
     if (key) name_kafka(*key, message);
     if (!kafka) name_control(ByteView(head_).subspan(kLength, have_ - kLength), message);
     message.bytes = total_;
-    sink.begin(message, passed_);
+    sink.begin(message, ByteView(head_).first(passed_));
   }
   left_ = total_ - have_;
   const ByteView kept = ByteView(head_).subspan(passed_, have_ - passed_);

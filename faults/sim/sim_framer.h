@@ -32,12 +32,13 @@ using PendingRequests = std::deque<std::pair<std::int32_t, std::int16_t>>;  // c
 
 class Framer {
  public:
-  // What comes out, in order: begin, the bytes, end; or bytes alone.
+  // What comes out, in order: begin, the bytes, end; or bytes alone. The bytes that begin() is given have come out
+  // before.
   class Sink {
    public:
     virtual ~Sink() = default;
-    // `already` bytes of the message have passed before anyone asked what it is.
-    virtual void begin(const MessageId& message, std::size_t already) = 0;
+    // `already`: of the message, what passed before it was known what it is.
+    virtual void begin(const MessageId& message, ByteView already) = 0;
     virtual void bytes(ByteView view) = 0;
     virtual void end() = 0;
   };

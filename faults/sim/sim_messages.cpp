@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "faults/sim/sim_connection.h"
+#include "faults/sim/sim_message_log.h"
 #include "faults/sim/sim_network.h"
 
 namespace ordeal::sim {
@@ -22,7 +23,7 @@ bool fits(const MessageFault& fault, const MessageId& message, const std::string
 // For lengths alone: nothing to do with what is found.
 class Ignore final : public Framer::Sink {
  public:
-  void begin(const MessageId&, std::size_t) override {}
+  void begin(const MessageId&, ByteView) override {}
   void bytes(ByteView) override {}
   void end() override {}
 };
@@ -35,34 +36,29 @@ class SimNetwork::Pump final : public Framer::Sink {
   Pump(SimNetwork& network, const ConnectionPtr& connection, int side)
       : network_(network), connection_(connection), side_(side) {}
 
-  void begin(const MessageId& message, std::size_t already) override {
+  void begin(const MessageId& message, ByteView already) override {
     Messages& messages = mine().messages;
-    const Endpoint& to = connection_->side[1 - side_].local;
-    messages.current = {network_.loop_.now(), {},
-                        mine().local.host,    to.host,
-                        message.api,          message.reply,
-                        message.correlation,  message.bytes,
-                        connection_->id};
-    messages.current_end = mine().sent_bytes + gathered_.size() - already + message.bytes;
     std::optional<MessageFault> fault;
-    if (already == 0) fault = network_.message_fault(*connection_, side_, message);
+    if (already.empty()) fault = network_.message_fault(*connection_, side_, message);
     if (fault) {
       push();
       messages.action = fault->action;
       if (fault->action == MessageFault::Action::delay) messages.extra = fault->by;
       if (fault->action == MessageFault::Action::hold) messages.hold = fault->name;
     }
-    if (!network_.seen_) return;
-    if (messages.action == MessageFault::Action::drop)
-      network_.seen_(messages.current);
-    else
-      messages.records.push_back({messages.current_end, messages.current});
+    if (!network_.log_) return;
+    const std::uint64_t end = mine().sent_bytes + gathered_.size() - already.size() + message.bytes;
+    network_.log_->began(*connection_, side_, message, already, end, fault);
   }
 
-  void bytes(ByteView view) override { gathered_.insert(gathered_.end(), view.begin(), view.end()); }
+  void bytes(ByteView view) override {
+    gathered_.insert(gathered_.end(), view.begin(), view.end());
+    if (network_.log_) network_.log_->bytes(*connection_, side_, view);
+  }
 
   void end() override {
     Messages& messages = mine().messages;
+    if (network_.log_) network_.log_->ended(*connection_, side_);
     if (!messages.action) return;
     push();
     const bool twice = *messages.action == MessageFault::Action::duplicate;
@@ -70,7 +66,7 @@ class SimNetwork::Pump final : public Framer::Sink {
     messages.extra = {};
     messages.hold.clear();
     if (!twice) return;
-    if (network_.seen_) messages.records.push_back({mine().sent_bytes + messages.copy.size(), messages.current});
+    if (network_.log_) network_.log_->copied(*connection_, side_, mine().sent_bytes + messages.copy.size());
     network_.message_bytes(connection_, side_, std::exchange(messages.copy, {}));
   }
 
@@ -104,7 +100,7 @@ void SimNetwork::send_bytes(const ConnectionPtr& connection, int side, ByteView 
   Pump pump(*this, connection, side);
   if (!message_faults_.empty() || messages.action) {
     messages.framer.feed(bytes, Framer::Mode::exact, pump);
-  } else if (seen_) {
+  } else if (log_) {
     messages.framer.feed(bytes, Framer::Mode::names, pump);
   } else {
     messages.framer.flush(pump);
@@ -120,6 +116,7 @@ void SimNetwork::flush_messages(const ConnectionPtr& connection, int side) {
   Pump pump(*this, connection, side);
   connection->side[side].messages.framer.flush(pump);
   pump.push();
+  if (log_) log_->cut_short(*connection, side);
 }
 
 std::optional<MessageFault> SimNetwork::message_fault(const Connection& connection, int side,
@@ -165,14 +162,10 @@ void SimNetwork::let_go(const ConnectionPtr& connection, int side) {
   }
 }
 
-void SimNetwork::settle_messages(Connection& connection, int side, const Packet& packet, bool arrived) {
-  auto& records = connection.side[side].messages.records;
-  while (!records.empty() && records.front().end <= packet.end) {
-    Messages::Record record = std::move(records.front());
-    records.pop_front();
-    if (arrived && record.end > packet.end - packet.bytes.size()) record.seen.arrived_at = loop_.now();
-    if (seen_) seen_(record.seen);
-  }
+// What a cut or a clog keeps, as the log will tell it.
+void SimNetwork::remark_held(const Connection& connection, int side) {
+  const std::string why = cut_from(connection, side) ? "held back by a cut" : "held back by a clogged link";
+  for (const auto& [number, packet] : connection.side[side].wire) log_->remark(connection, side, packet, why);
 }
 
 void SimNetwork::add_message_fault(MessageFault fault) {
@@ -222,6 +215,9 @@ std::uint64_t SimNetwork::message_hits(const std::string& name) const {
   return found == message_hits_.end() ? 0 : found->second;
 }
 
-void SimNetwork::on_message(std::function<void(const MessageSeen&)> seen) { seen_ = std::move(seen); }
+void SimNetwork::on_message(std::function<void(const MessageSeen&)> seen) {
+  if (log_) log_->finish();
+  log_ = seen ? std::make_unique<MessageLog>(loop_, std::move(seen)) : nullptr;
+}
 
 }  // namespace ordeal::sim

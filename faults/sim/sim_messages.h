@@ -12,6 +12,7 @@
 #include <string>
 
 #include "broker/base/types.h"
+#include "faults/sim/messages/told.h"
 
 namespace ordeal::sim {
 
@@ -41,6 +42,9 @@ struct MessageSeen {
   std::int64_t correlation = 0;
   std::uint64_t bytes = 0;  // with the length in front
   std::uint64_t connection = 0;
+  Told told;         // partitions and words, from its body
+  std::string lost;  // why it never arrived
+  std::string note;  // what a fault did to it on its way
 };
 
 }  // namespace ordeal::sim

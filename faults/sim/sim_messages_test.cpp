@@ -133,9 +133,9 @@ using Ids = std::vector<std::int32_t>;
 struct Spoken final : Framer::Sink {
   std::string text;
   std::size_t passed = 0;
-  void begin(const MessageId& message, std::size_t already) override {
+  void begin(const MessageId& message, ByteView already) override {
     text += message.api + (message.reply ? "<" : ">") + std::to_string(message.correlation) + "@" +
-            std::to_string(already) + " ";
+            std::to_string(already.size()) + " ";
   }
   void bytes(ByteView view) override { passed += view.size(); }
   void end() override { text += "| "; }

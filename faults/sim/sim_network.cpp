@@ -7,6 +7,7 @@
 #include "broker/base/check.h"
 #include "faults/plan/sample.h"
 #include "faults/sim/sim_connection.h"
+#include "faults/sim/sim_message_log.h"
 
 namespace ordeal::sim {
 
@@ -146,15 +147,17 @@ void SimNetwork::put(const ConnectionPtr& connection, int side, Packet packet, D
   Messages& messages = connection->side[side].messages;
   if (messages.waiting.empty())
     transmit(connection, side, std::move(packet), extra);
-  else
+  else {
+    if (log_) log_->remark(*connection, side, packet, "behind a message that a fault holds");
     messages.waiting.push_back({std::move(packet), extra, {}});
+  }
 }
 
 void SimNetwork::transmit(const ConnectionPtr& connection, int side, Packet packet, Duration extra) {
   Connection::Side& from = connection->side[side];
   if (!losing_.empty() && packet.kind == Packet::Kind::data) {
     const auto losing = losing_.find({from.local.host, connection->side[1 - side].local.host});
-    if (losing != losing_.end() && from.random.chance(1, losing->second)) reset(*connection);
+    if (losing != losing_.end() && from.random.chance(1, losing->second)) reset(*connection, Gone::reset_by_loss);
   }
   const std::uint64_t number = from.next_send++;
   from.last_arrival = draw_arrival(*connection, side, extra);
@@ -171,11 +174,16 @@ void SimNetwork::arrive(const ConnectionPtr& connection, int side, std::uint64_t
   }
   from.wire.emplace(number, std::move(packet));
   deliver(connection, side);
+  if (log_ && !from.wire.empty()) remark_held(*connection, side);
 }
 
 void SimNetwork::deliver(const ConnectionPtr& connection, int side) {
   Connection::Side& from = connection->side[side];
-  from.wire.erase(from.wire.begin(), from.wire.lower_bound(from.next_deliver));  // of a life before a power cut
+  const auto alive = from.wire.lower_bound(from.next_deliver);  // what is before it is of a life before a power cut
+  if (log_)
+    for (auto at = from.wire.begin(); at != alive; ++at)
+      log_->remark(*connection, side, at->second, "the sender lost power", true);
+  from.wire.erase(from.wire.begin(), alive);
   while (!from.wire.empty() && from.wire.begin()->first == from.next_deliver && !held_back(*connection, side)) {
     Packet packet = std::move(from.wire.begin()->second);
     from.wire.erase(from.wire.begin());
@@ -193,8 +201,8 @@ void SimNetwork::hand_over(const ConnectionPtr& connection, int side, Packet pac
 
 void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packet) {
   Connection::Side& to = connection->side[1 - side];
-  if (packet.kind == Packet::Kind::data)
-    settle_messages(*connection, side, packet, up(to.local.host) && !to.closed && !to.reset);
+  if (log_ && packet.kind == Packet::Kind::data)
+    log_->came(*connection, side, packet, up(to.local.host) && !to.closed && !to.reset, up(to.local.host));
   if (!up(to.local.host)) {
     to.missed = true;
     return;
@@ -204,6 +212,7 @@ void SimNetwork::process(const ConnectionPtr& connection, int side, Packet packe
     return;
   }
   if (packet.kind == Packet::Kind::rst) {
+    if (!to.reset) to.gone = Gone::reset_by_peer;
     to.reset = true;
     to.wake_all();
     return;
@@ -273,6 +282,7 @@ void SimNetwork::end_side(const ConnectionPtr& connection, int side, bool abort)
   Connection::Side& end = connection->side[side];
   if (end.closed) return;
   end.closed = true;
+  if (end.gone == Gone::no) end.gone = Gone::closed;
   end.wake_all();
   flush_messages(connection, side);
   send(connection, side, {abort ? Packet::Kind::rst : Packet::Kind::fin, {}});
@@ -287,8 +297,9 @@ void SimNetwork::process_died(const SimScheduler& process, const std::string& ho
   for (const ConnectionPtr& connection : alive()) {
     for (int side = 0; side < 2; ++side) {
       Connection::Side& end = connection->side[side];
-      if (end.owner == &process && end.local.host == host && !end.closed)
-        end_side(connection, side, end.readable() > 0 || end.random.chance(1, 2));
+      if (end.owner != &process || end.local.host != host || end.closed) continue;
+      end.gone = Gone::died;
+      end_side(connection, side, end.readable() > 0 || end.random.chance(1, 2));
     }
   }
 }
@@ -305,7 +316,11 @@ void SimNetwork::host_down(const std::string& host) {
       Connection::Side& end = connection->side[side];
       if (end.local.host != host) continue;
       end.closed = true;
+      end.gone = Gone::no_power;
       end.silent = true;
+      if (log_)
+        for (const auto& [number, packet] : end.wire)
+          log_->remark(*connection, side, packet, "the sender lost power", true);
       end.wire.clear();  // held back by a cut; its kernel will never send it again
     }
   }
@@ -325,8 +340,9 @@ void SimNetwork::host_up(const std::string& host) {
   }
 }
 
-void SimNetwork::reset(Connection& connection) {
+void SimNetwork::reset(Connection& connection, Gone why) {
   for (Connection::Side& end : connection.side) {
+    if (end.gone == Gone::no) end.gone = why;
     end.reset = true;
     end.wake_all();
   }
@@ -339,7 +355,7 @@ std::size_t SimNetwork::reset_connections(const std::string& a, const std::strin
     const std::string& to = connection->side[1].local.host;
     if (!((from == a && to == b) || (from == b && to == a))) continue;
     if (port != 0 && connection->side[1].local.port != port) continue;
-    reset(*connection);
+    reset(*connection, Gone::reset_by_fault);
     ++count;
   }
   return count;
@@ -353,6 +369,7 @@ std::size_t SimNetwork::half_open(const std::string& host, const std::string& pe
       if (end.local.host != host || connection->side[1 - side].local.host != peer || end.closed) continue;
       if (port != 0 && connection->side[1].local.port != port) continue;
       end.closed = true;  // what still comes is answered with RST
+      end.gone = Gone::forgotten;
       end.wake_all();
       ++count;
     }

@@ -54,6 +54,8 @@ struct Link {
 struct Connection;
 struct MessageId;
 struct ListenerState;
+class MessageLog;
+enum class Gone : std::uint8_t;
 struct Packet;
 
 class SimNetwork {
@@ -92,7 +94,8 @@ class SimNetwork {
   void release(const std::string& name);                      // what that hold keeps goes on its way; it holds no more
   std::size_t held(const std::string& name) const;            // messages waiting in that hold
   std::uint64_t message_hits(const std::string& name) const;  // messages that faults of that name have acted on so far
-  void on_message(std::function<void(const MessageSeen&)> seen);  // the message log; empty: off
+  // The message log. Empty: off, and what had not arrived by then is told as lost.
+  void on_message(std::function<void(const MessageSeen&)> seen);
 
   void process_died(const SimScheduler& process, const std::string& host);  // sockets close: FIN or RST goes out
   void host_down(const std::string& host);                                  // power: silence
@@ -127,10 +130,10 @@ class SimNetwork {
   class Pump;
   std::optional<MessageFault> message_fault(const Connection& connection, int side, const MessageId& message);
   void message_bytes(const ConnectionPtr& connection, int side, Bytes bytes);
-  void settle_messages(Connection& connection, int side, const Packet& packet, bool arrived);
-  void let_go(const ConnectionPtr& connection, int side);  // what waits, up to the next message that is held
-  void open_streams(Connection& connection);               // framers and streams of draws
-  static void reset(Connection& connection);
+  void remark_held(const Connection& connection, int side);  // for the message log
+  void let_go(const ConnectionPtr& connection, int side);    // what waits, up to the next message that is held
+  void open_streams(Connection& connection);                 // framers and streams of draws
+  static void reset(Connection& connection, Gone why);
   void flush_messages(const ConnectionPtr& connection, int side);  // the stream ends: half a header leaves
   void end_side(const ConnectionPtr& connection, int side, bool abort);
   std::vector<ConnectionPtr> alive();  // in order of creation; forgets those gone
@@ -152,7 +155,7 @@ class SimNetwork {
   std::set<std::pair<std::string, std::uint16_t>> refusing_;
   std::vector<MessageFault> message_faults_;
   std::map<std::string, std::uint64_t> message_hits_;
-  std::function<void(const MessageSeen&)> seen_;
+  std::unique_ptr<MessageLog> log_;  // empty: off
   std::map<Endpoint, std::shared_ptr<ListenerState>> listeners_;
   std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;
   std::map<std::string, std::uint16_t> ephemeral_;

@@ -155,6 +155,28 @@ std::string host_name(const std::string& host, int nodes) {
   return host == client_host(1) ? "c1" : host;
 }
 
+// One partition's words stand in the sentence; of several, beside each.
+Json message_json(const MessageSeen& seen, int nodes) {
+  Json line{{"t", ns(seen.sent_at)},
+            {"a", seen.arrived_at ? Json(ns(*seen.arrived_at)) : Json(nullptr)},
+            {"from", host_name(seen.from, nodes)},
+            {"to", host_name(seen.to, nodes)},
+            {"api", seen.api},
+            {"reply", seen.reply},
+            {"id", seen.correlation},
+            {"c", seen.connection},
+            {"bytes", seen.bytes}};
+  const Told& told = seen.told;
+  const std::string say = told.parts.size() > 1 ? told.say : sentence(told);
+  for (const Told::Part& part : told.parts) line["p"].push_back(part.partition);
+  if (!say.empty()) line["say"] = say;
+  if (told.parts.size() > 1 && std::ranges::any_of(told.parts, [](const auto& part) { return !part.words.empty(); }))
+    for (const Told::Part& part : told.parts) line["each"].push_back(part.words);
+  if (!seen.lost.empty()) line["lost"] = seen.lost;
+  if (!seen.note.empty()) line["note"] = seen.note;
+  return line;
+}
+
 // What went over the network, all of it or, where that is too much to draw, what was under way around the violation.
 std::string messages_jsonl(const TrialResult& result, int nodes) {
   constexpr std::size_t kMany = 40'000;
@@ -170,18 +192,7 @@ std::string messages_jsonl(const TrialResult& result, int nodes) {
   }
   checker::sort_stably(messages, &MessageSeen::sent_at);
   std::string text;
-  for (const MessageSeen& seen : messages) {
-    Json line{{"t", ns(seen.sent_at)},
-              {"a", seen.arrived_at ? Json(ns(*seen.arrived_at)) : Json(nullptr)},
-              {"from", host_name(seen.from, nodes)},
-              {"to", host_name(seen.to, nodes)},
-              {"api", seen.api},
-              {"reply", seen.reply},
-              {"id", seen.correlation},
-              {"c", seen.connection},
-              {"bytes", seen.bytes}};
-    text += line.dump() + "\n";
-  }
+  for (const MessageSeen& seen : messages) text += text_of(message_json(seen, nodes), -1);
   return text;
 }
 

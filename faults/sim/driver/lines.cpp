@@ -88,9 +88,12 @@ std::string message_line(const MessageSeen& seen) {
     if (number > 100) return fmt::format("c{}", number - 100);
     return number > 10 ? plan::node_name(number - 10) : host;
   };
-  const std::string what = fmt::format("{} -> {} {}{}, {} bytes", name(seen.from), name(seen.to),
-                                       seen.api.empty() ? "?" : seen.api, seen.reply ? " reply" : "", seen.bytes);
-  if (!seen.arrived_at) return fmt::format("{:13.6f}  {}: never arrived", seconds(seen.sent_at), what);
+  std::string what = fmt::format("{} -> {} {}{}, {} bytes", name(seen.from), name(seen.to),
+                                 seen.api.empty() ? "?" : seen.api, seen.reply ? " reply" : "", seen.bytes);
+  if (const std::string said = sentence(seen.told); !said.empty()) what += ": " + said;
+  if (!seen.arrived_at)
+    return fmt::format("{:13.6f}  {}: never arrived{}", seconds(seen.sent_at), what,
+                       seen.lost.empty() ? "" : " (" + seen.lost + ")");
   return fmt::format("{:13.6f}  {}, sent at {:.6f}", seconds(*seen.arrived_at), what, seconds(seen.sent_at));
 }
 
