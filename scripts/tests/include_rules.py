@@ -31,6 +31,7 @@ ALLOWED = {
     "workloads/history": {"broker/base"},
     "workloads/client": {"broker/base", "broker/env", "broker/wire", "broker/channel", "workloads/history"},
     "workloads/log": {"broker/base", "broker/env", "broker/wire", "workloads/client", "workloads/history"},
+    "workloads/watch": {"broker/base", "broker/env", "broker/wire", "broker/channel"},
     "workloads/load": {"broker/base", "broker/env", "broker/wire", "workloads/client", "workloads/history"},
     "checker": {"broker/base", "workloads/history"},
 }
@@ -39,6 +40,7 @@ ALLOWED = {
 EXCEPTIONS = {
     ("broker/real/main.cpp", "broker/server"): "the program puts the broker on the real Env",
     ("workloads/load/main.cpp", "broker/real"): "as workloads/log/main.cpp",
+    ("workloads/log/main.cpp", "workloads/watch"): "`ordeal-workload watch` is one of its commands",
     ("workloads/log/main.cpp", "broker/real"): "the native client of the real world runs on the real Env",
 }
 # Tests may look one way further than the code beside them.
