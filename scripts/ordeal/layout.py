@@ -54,14 +54,14 @@ def write_node(spec: Spec, node: int, run: Path) -> Path:
     return path
 
 
-def workload(spec: Spec, run_id: str, host: int) -> dict:
+def workload(spec: Spec, run_id: str, host: int, servers: str) -> dict:
     """The workload of client host `host` (1-based). Hosts share one value space and split the work."""
     def share(total: int) -> int:
         return total // spec.clients + (1 if host <= total % spec.clients else 0)
 
     topic = {"name": TOPIC, "partitions": spec.partitions, "replication": spec.rf,
              "configs": {"min.insync.replicas": str(spec.min_isr)}}
-    return {"run_id": run_id, "bootstrap": bootstrap(spec), "client": spec.client, "topics": [topic],
+    return {"run_id": run_id, "bootstrap": servers, "client": spec.client, "topics": [topic],
             "create_topics": True, "producers": share(spec.producers), "consumers": share(spec.consumers),
             "rate": share(spec.rate), "value_size": spec.value_size, "acks": spec.acks, "idempotence": spec.idempotence,
             "compression": spec.compression, "duration_s": spec.time_s + SLACK_S, "seed": spec.seed * 1000 + host,
@@ -69,10 +69,10 @@ def workload(spec: Spec, run_id: str, host: int) -> dict:
             **spec.workload_extra}
 
 
-def write_workload(spec: Spec, run_id: str, host: int, run: Path) -> Path:
+def write_workload(spec: Spec, run_id: str, host: int, run: Path, servers: str) -> Path:
     path = run / "clients" / f"c{host}" / "workload.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(workload(spec, run_id, host), indent=2) + "\n")
+    path.write_text(json.dumps(workload(spec, run_id, host, servers), indent=2) + "\n")
     return path
 
 

@@ -50,6 +50,8 @@ class Spec:
     plan_text: str
     min_faults: int
     required: list
+    target: str = "ordeal"
+    target_options: dict = field(default_factory=dict)  # the target's own, by their names in OPTIONS
     mutations: list = field(default_factory=list)
     settings: dict = field(default_factory=dict)  # --set, Kafka's names
     workload_extra: dict = field(default_factory=dict)  # fields of the plan's workload that have no option
@@ -59,11 +61,14 @@ class Spec:
 
     @property
     def name(self) -> str:
-        return f"log-{self.seed}"
+        return f"log-{self.seed}" if self.target == "ordeal" else f"{self.target}-log-{self.seed}"
 
 
 def add_trial_options(p) -> None:
     """Options without a default here have one in DEFAULTS; None means `not given`, so that a plan may decide."""
+    from ordeal import targets
+
+    targets.add_options(p)
     p.add_argument("--seed", type=int, metavar="N", help="draws the faults and the load (default: a random one, printed)")
     p.add_argument("--time", metavar="T", help="how long to drive and break: 60s, 2m (default 60s)")
     p.add_argument("--plan", metavar="FILE|NAME", help=f"fault plan: a file, or one of {', '.join(plan_names())} (default mixed)")
@@ -81,7 +86,7 @@ def add_trial_options(p) -> None:
     p.add_argument("--compression", choices=CODECS, help="codec of the producers (default none)")
     p.add_argument("--client", choices=("librdkafka", "native"), help="which Kafka client drives (default librdkafka)")
     p.add_argument("--workload", choices=("log",), default="log", help="what the clients do (default log)")
-    p.add_argument("--durability", choices=("fsync", "page-cache"), help="what an acknowledgement waits for (default fsync)")
+    p.add_argument("--durability", choices=("fsync", "page-cache"), help="what an acknowledgement waits for (default fsync; Kafka: page-cache)")
     p.add_argument("--promise", choices=PROMISES, help="judge against this promise set (default: what the configuration declares)")
     p.add_argument("--mutate", action="append", default=[], metavar="NAME", help="switch a known bug on in every broker")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a broker setting, Kafka's name")
@@ -123,12 +128,15 @@ def read_plan(name: str) -> tuple[str, str, dict]:
 
 
 def resolve(arguments) -> Spec:
+    from ordeal import targets
+
+    target = arguments.target or targets.DEFAULT
     plan_name, plan_text, plan = read_plan(arguments.plan or DEFAULTS["plan"])
     workload, cluster = plan.get("workload") or {}, plan.get("cluster") or {}
     for section, value in (("workload", workload), ("cluster", cluster)):
         if not isinstance(value, dict):
             raise usage(f"plan {plan_name}: {section} must be a mapping")
-    chosen = dict(DEFAULTS)
+    chosen = DEFAULTS | targets.find(target).defaults
     chosen |= {PLAN_WORKLOAD[k]: v for k, v in workload.items() if k in PLAN_WORKLOAD}
     chosen |= {PLAN_CLUSTER[k]: v for k, v in cluster.items() if k in PLAN_CLUSTER}
     chosen |= {k: v for k, v in vars(arguments).items() if k in DEFAULTS and v is not None}
@@ -151,7 +159,7 @@ def resolve(arguments) -> Spec:
         promises=arguments.promise or plan.get("promises") or "declared", plan_name=plan_name, plan_text=plan_text,
         min_faults=int(plan.get("min_faults") or 0),
         required=[str(s.get("id", "")) for s in plan.get("steps") or [] if isinstance(s, dict) and s.get("required")],
-        mutations=list(arguments.mutate), settings=settings,
+        target=target, target_options=targets.options_of(target, arguments), mutations=list(arguments.mutate), settings=settings,
         workload_extra={k: v for k, v in workload.items() if k not in PLAN_WORKLOAD},
         keep=arguments.keep, out=arguments.out)
     if spec.acks != -1 and spec.idempotence and arguments.idempotence is None and "idempotence" not in workload:

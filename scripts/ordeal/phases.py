@@ -6,20 +6,16 @@ Each takes the trial (trial.py), uses its nemesis and leaves what it learnt in i
 import json
 import time
 
-from ordeal import layout, paths
+from ordeal import paths
 from ordeal.errors import UNKNOWN, OrdealError, usage
 from ordeal.nemesis import Nemesis, Refused
 from ordeal.tail import Tail, last_lines
 from ordeal.terminal import clock, count, seconds
 
 TICK_S = 0.2
-START_S = 30  # for a broker to serve
-CONNECT_S = 30  # for every client host to complete a first write
-CONVERGE_S = 60
 AFTER_HEAL_S = 2  # writes go on for so long after the cluster is whole again
 FLUSH_S = 45  # for clients to learn the fate of what they sent
 AUDIT_S = 300
-STOP_S = 30
 
 
 def start(trial) -> None:
@@ -30,27 +26,36 @@ def start(trial) -> None:
         trial.nemesis.call("setup", 60, faults=str(trial.folder / "faults.jsonl"), **trial.topology())
     except Refused as refused:
         raise OrdealError(f"the trial's network could not be built: {refused}", "./ordeal doctor") from refused
-    began_nodes = time.monotonic()
-    waiting = {n: trial.nemesis.send("spawn", **_node(trial, n)) for n in range(1, s.nodes + 1)}
+    began_nodes, target = time.monotonic(), trial.target
+    waiting = {n: trial.nemesis.send("spawn", **target.node(trial.folder, n)) for n in target.nodes()}
     for node, pending in waiting.items():
-        trial.terminal.live("start", f"waiting for broker n{node}")
         try:
-            pending.wait(START_S + 10)
+            trial.wait_while(pending, "start", f"waiting for broker n{node}", target.start_s + 10)
         except Refused as refused:
-            raise OrdealError(f"broker n{node} did not start: {refused}", f"its log: {trial.shown('nodes', str(node), 'broker.log')}",
-                              detail=last_lines(trial.folder / "nodes" / str(node) / "broker.log")) from refused
+            raise _no_start(trial, node, f"did not start: {refused}") from refused
+    _watch(trial)
     up = time.monotonic()
     trial.wait_for(lambda: trial.live.controller[0] > 0, 5)
     controller = f" · controller n{trial.live.controller[0]}" if trial.live.controller[0] else ""
     trial.terminal.phase("start", f"{s.nodes}/{s.nodes} brokers up in {seconds(up - began_nodes)} (network {seconds(began_nodes - began)})"
-                                 f"{controller}")
+                                  f"{controller}")
 
 
-def _node(trial, node: int) -> dict:
-    folder = trial.folder / "nodes" / str(node)
-    return {"id": f"n{node}", "kind": "node", "argv": [str(paths.binary("ordeal-broker")), "--config", str(folder / "server.properties")],
-            "cwd": str(folder), "stdout": str(folder / "broker.log"), "stderr": str(folder / "broker.log"),
-            "port": layout.CLIENT_PORT, "ready_timeout_ms": START_S * 1000, "trace": str(folder / "trace.jsonl"), "wait": True}
+def _watch(trial) -> None:
+    """Brokers without a trace open their port before they serve: the watcher says when the cluster knows all of them."""
+    words = trial.target.watcher(trial.folder)
+    if words is None:
+        return
+    trial.nemesis.call("spawn", **words)
+    trial.wait_for(lambda: trial.live.ready >= set(trial.target.nodes()), trial.target.start_s, "start", "waiting until every broker is registered")
+    missing = sorted(set(trial.target.nodes()) - trial.live.ready)
+    if missing:
+        raise _no_start(trial, missing[0], f"was not registered within {trial.target.start_s} s")
+
+
+def _no_start(trial, node: int, why: str) -> OrdealError:
+    log = trial.target.log(trial.folder, node)
+    return OrdealError(f"broker n{node} {why}", f"its log: {paths.shown(log)}", detail=last_lines(log))
 
 
 def _spawn_client(trial, host: str, name: str, words: list[str]) -> None:
@@ -66,7 +71,8 @@ def _read_back(trial) -> None:
     """Promises are judged by what the cluster is really set to, so it is asked rather than believed."""
     host = trial.hosts[0]
     _spawn_client(trial, host, "settings", ["settings"])
-    ended = trial.nemesis.call("wait", CONNECT_S + 5, id="settings", timeout_ms=CONNECT_S * 1000)
+    limit = trial.target.connect_s
+    ended = trial.nemesis.call("wait", limit + 5, id="settings", timeout_ms=limit * 1000)
     log = trial.folder / "clients" / host / "err-settings.log"
     rows = [r for r in Tail(log.with_name("out-settings.log")).read() if r.get("event") == "settings"]
     if ended.get("code") != 0 or not rows:
@@ -78,10 +84,10 @@ def drive(trial) -> None:
     trial.phases["drive"] = time.monotonic_ns()
     for host in trial.hosts:
         _spawn_client(trial, host, host, ["log"])
-    trial.wait_for(lambda: all(trial.live.totals.get(h, {}).get("ok") for h in trial.hosts), CONNECT_S)
+    trial.wait_for(lambda: all(trial.live.totals.get(h, {}).get("ok") for h in trial.hosts), trial.target.connect_s, "drive", "waiting for a first write")
     late = [h for h in trial.hosts if not trial.live.totals.get(h, {}).get("ok")]
     if late:
-        raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {CONNECT_S} s", f"its log: "
+        raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {trial.target.connect_s} s", f"its log: "
                           f"{trial.shown('clients', late[0], 'err.log')}", detail=last_lines(trial.folder / "clients" / late[0] / "err.log"))
     _read_back(trial)
     try:
@@ -101,17 +107,18 @@ def drive(trial) -> None:
 
 def heal(trial) -> None:
     trial.phases["heal"] = time.monotonic_ns()
-    reply = trial.wait_while(trial.nemesis.send("plan.stop"), "heal", "healing what is still active", CONVERGE_S)
+    limit = trial.target.converge_s
+    reply = trial.wait_while(trial.nemesis.send("plan.stop"), "heal", "healing what is still active", trial.target.converge_s + 10)
     trial.summary = reply.get("summary") or {}
     (trial.folder / "resolved-plan.json").write_text(json.dumps(reply.get("plan") or {}, indent=2) + "\n")
     try:
-        whole = trial.wait_while(trial.nemesis.send("converge", timeout_ms=CONVERGE_S * 1000), "heal", "waiting for full ISRs", CONVERGE_S + 10)
+        whole = trial.wait_while(trial.nemesis.send("converge", timeout_ms=limit * 1000), "heal", "waiting for full ISRs", limit + 10)
         trial.terminal.phase("heal", f"all links open, verified · ISR full after {seconds(whole.get('after_ms', 0) / 1000)}")
     except Refused as refused:  # the drain finds out what can still be read
-        trial.terminal.phase("heal", f"the cluster is not whole after {CONVERGE_S} s: {refused}")
+        trial.terminal.phase("heal", f"the cluster is not whole after {limit} s: {refused}")
         left_down = any((step.get("params") or {}).get("restart") is False for step in (reply.get("plan") or {}).get("steps", []))
         if not left_down:
-            trial.not_whole = f"every fault was healed, but {CONVERGE_S} s later the cluster was not whole: {refused}"
+            trial.not_whole = f"every fault was healed, but {limit} s later the cluster was not whole: {refused}"
     until = time.monotonic() + AFTER_HEAL_S
     trial.wait_for(lambda: time.monotonic() > until, AFTER_HEAL_S + 1)
 
@@ -134,9 +141,12 @@ def drain(trial) -> None:
 
 
 def stop(trial) -> None:
-    waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=STOP_S * 1000) for n in range(1, trial.spec.nodes + 1)]
-    slow = [p for p in waiting if trial.wait_while(p, "stop", "controlled shutdown", STOP_S + 10).get("killed")]
+    limit = trial.target.stop_s
+    waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=limit * 1000) for n in trial.target.nodes()]
+    slow = [p for p in waiting if trial.wait_while(p, "stop", "controlled shutdown", limit + 10).get("killed")]
     if slow:
-        trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {STOP_S} s and had to be killed")
+        trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {limit} s and had to be killed")
+    if not trial.target.traces:
+        trial.wait_while(trial.nemesis.send("stop", id="watch", timeout_ms=5000), "stop", "the watcher", 10)
     trial.tick()
     trial.write_document()

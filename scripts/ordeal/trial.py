@@ -11,18 +11,21 @@ import subprocess
 import time
 from pathlib import Path
 
-from ordeal import document, layout, paths, phases, runs, verdict
-from ordeal.errors import HARNESS, PASS, USAGE, OrdealError
+from ordeal import document, layout, paths, phases, runs, targets, verdict
+from ordeal.errors import HARNESS, PASS, OrdealError
 from ordeal.live import Live
 from ordeal.nemesis import Nemesis, Refused
 from ordeal.options import Spec
 from ordeal.tail import Tail, last_lines
+from ordeal.targets.base import refused
 from ordeal.terminal import Terminal, count, seconds
 
 
 class Trial:
     def __init__(self, spec: Spec, terminal: Terminal):
         self.spec, self.terminal = spec, terminal
+        self.target = targets.find(spec.target)(spec)
+        self.target.make_ready(terminal)
         self.folder = runs.create(spec.name, spec.out)
         self.run_id = f"{spec.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -35,7 +38,7 @@ class Trial:
         self.read_back: dict | None = None
         self.hosts = [f"c{i}" for i in range(1, spec.clients + 1)]
         self._client_tails = {h: Tail(self.folder / "clients" / h / "out.log") for h in self.hosts}
-        self._trace_tails = [Tail(self.folder / "nodes" / str(n) / "trace.jsonl") for n in range(1, spec.nodes + 1)]
+        self._trace_tails = [Tail(path) for path in self.target.trace_files(self.folder)]
         self.ended_clients: dict[str, dict] = {}
         self._reported_ops = -1
 
@@ -59,7 +62,7 @@ class Trial:
 
     def _headline(self) -> None:
         s = self.spec
-        words = [f"ordeal trial {s.name}", f"{count(s.nodes, 'broker')} ({s.durability})", f"plan {s.plan_name}", f"{s.time_s:g} s",
+        words = [f"ordeal trial {s.name}", *([self.target.title] if s.target != targets.DEFAULT else []), f"{count(s.nodes, 'broker')} ({s.durability})", f"plan {s.plan_name}", f"{s.time_s:g} s",
                  f"seed {s.seed}"] + [f"bug {m} on" for m in s.mutations]
         self.terminal.line(" · ".join(words))
 
@@ -68,18 +71,16 @@ class Trial:
         s = self.spec
         (self.folder / "history").mkdir()
         (self.folder / "plan.yaml").write_text(s.plan_text)
-        _refuse([str(paths.binary("ordeal-nemesis")), "--check-plan", str(self.folder / "plan.yaml")], f"plan {s.plan_name}")
-        for node in range(1, s.nodes + 1):
-            config = layout.write_node(s, node, self.folder)
-            _refuse([str(paths.binary("ordeal-broker")), "--config", str(config), "--check-config"], "broker settings")
+        _check_plan(self.folder / "plan.yaml", s.plan_name)
+        self.target.prepare(self.folder)
         for i in range(1, s.clients + 1):
-            layout.write_workload(s, self.run_id, i, self.folder)
+            layout.write_workload(s, self.run_id, i, self.folder, self.target.bootstrap())
         (self.folder / "topology.json").write_text(json.dumps(self.topology(), indent=2) + "\n")
         self.write_document()
 
     def topology(self) -> dict:
         s = self.spec
-        return {"nodes": [{"id": f"n{n}", "ip": layout.node_address(n)} for n in range(1, s.nodes + 1)],
+        return {"nodes": [{"id": f"n{n}", "ip": layout.node_address(n)} for n in self.target.nodes()],
                 "clients": [{"id": f"c{c}", "ip": layout.client_address(c)} for c in range(1, s.clients + 1)]}
 
     def write_document(self) -> None:
@@ -131,7 +132,7 @@ class Trial:
         how = f"signal {event['signal']}" if event.get("signal") else f"code {event.get('code')}"
         if kind == "node.exit" and not event.get("expected"):
             self.crashes.append(f"broker {name} ended by itself with {how}")
-            self.terminal.line(f"  {'crash'.ljust(9)} broker {name} ended by itself with {how}: {self.shown('nodes', name[1:], 'broker.log')}")
+            self.terminal.line(f"  {'crash'.ljust(9)} broker {name} ended by itself with {how}: {paths.shown(self.target.log(self.folder, int(name[1:])))}")
         if kind == "client.exit" and name in self.hosts:
             self.ended_clients[name] = event
             if not event.get("expected"):
@@ -143,12 +144,14 @@ class Trial:
         return OrdealError(f"{who} ended with {how}, so the history is incomplete", f"its log: {paths.shown(log)}", HARNESS,
                            "\n".join([last_lines(log), *said]).strip())
 
-    def wait_for(self, ready, timeout: float) -> None:
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
+    def wait_for(self, ready, timeout: float, phase: str = "", words: str = "") -> None:
+        began = time.monotonic()
+        while time.monotonic() - began < timeout:
             self.tick()
             if ready():
                 return
+            if phase:
+                self.terminal.live(phase, f"{words} · {seconds(time.monotonic() - began)}")
             time.sleep(0.05)
 
     def wait_while(self, pending, phase: str, words: str, timeout: float) -> dict:
@@ -164,9 +167,7 @@ class Trial:
         return paths.shown(self.folder.joinpath(*parts))
 
 
-def _refuse(command: list[str], what: str) -> None:
-    """Runs a program that only checks its input; what it says is bad usage."""
-    done = subprocess.run(command, capture_output=True, text=True)
+def _check_plan(path: Path, name: str) -> None:
+    done = subprocess.run([str(paths.binary("ordeal-nemesis")), "--check-plan", str(path)], capture_output=True, text=True)
     if done.returncode != 0:
-        raise OrdealError(f"{what} refused", "mend it as said above", USAGE if done.returncode in (1, 2, 64) else HARNESS,
-                          done.stdout + done.stderr)
+        raise refused(f"plan {name}", done.returncode, done.stdout + done.stderr)

@@ -85,14 +85,15 @@ def test_what_goes_wrong_around_the_cluster_is_never_a_pass(tmp_path, wrong, cod
 
 
 def test_a_client_that_never_connects_is_a_harness_failure(tmp_path, monkeypatch):
-    from ordeal import build, options, phases, runs, trial
+    from ordeal import build, options, runs, trial
+    from ordeal.targets.ordeal import OrdealBroker
     from ordeal.cli import Parser
     from ordeal.errors import OrdealError
     from ordeal.terminal import Terminal
 
     for name, value in (("ORDEAL_BIN", str(FAKES)), ("ORDEAL_RUNS", str(tmp_path)), ("ORDEAL_FAKE", "client-never-connects")):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(phases, "CONNECT_S", 0.5)
+    monkeypatch.setattr(OrdealBroker, "connect_s", 0.5)
     parser = Parser("run", "", "")
     options.add_trial_options(parser)
     spec = options.resolve(parser.parse_args(["--seed", "7", "--time", "1s"]))

@@ -1,0 +1,104 @@
+"""What a trial asks of the broker it is held with. docs/targets.md shows how to write one more.
+
+The trial knows nodes n1, n2, ... with the addresses and ports of layout.py, starts each by the words that the target gives,
+and acts on processes and links through the nemesis. Everything that differs from broker to broker is asked here.
+"""
+
+import json
+from pathlib import Path
+
+from ordeal import layout, paths
+from ordeal.errors import HARNESS, USAGE, OrdealError, usage
+from ordeal.options import PAGE_CACHE, Spec
+from ordeal.terminal import Terminal
+
+WATCH_FOLDER = "watch"  # under nodes/: where the watcher's trace stands, so that whoever reads traces finds it
+WATCH_EVERY_MS = 100
+DISK_FAULTS = "power loss and other disk faults: on real processes only crashes of processes were injected"
+
+
+class Target:
+    name = ""  # of --target
+    title = ""  # as the report and the terminal call it
+    OPTIONS: tuple[str, ...] = ()  # names of its own options, as argparse stores them
+    defaults: dict = {}  # trial options that have another default with this broker (options.DEFAULTS)
+    controlled = True  # its nodes are ours to start, stop, kill, pause and cut
+    traces = True  # its brokers write trace.jsonl; otherwise a watcher does
+    start_s = 30  # for a node to serve
+    connect_s = 30  # for every client host to complete a first write
+    converge_s = 60
+    stop_s = 30
+
+    def __init__(self, spec: Spec):
+        self.spec = spec
+
+    @classmethod
+    def add_options(cls, p) -> None:
+        """Adds what OPTIONS names; each with default None."""
+
+    def make_ready(self, terminal: Terminal) -> None:
+        """Before the run's folder exists: what must be there (a download, an interpreter). Says what takes long."""
+
+    def prepare(self, run: Path) -> None:
+        """Writes the files of each node and refuses bad settings, before anything starts."""
+
+    def node(self, run: Path, node: int) -> dict:
+        """The words of the nemesis's `spawn` for a node (docs/formats/nemesis.md)."""
+        raise NotImplementedError
+
+    def versions(self) -> dict:
+        """For trial.json, beside ours."""
+        return {}
+
+    def nodes(self) -> list[int]:
+        return list(range(1, self.spec.nodes + 1))
+
+    def bootstrap(self) -> str:
+        return layout.bootstrap(self.spec)
+
+    def folder(self, run: Path, node: int) -> Path:
+        return run / "nodes" / str(node)
+
+    def log(self, run: Path, node: int) -> Path:
+        return self.folder(run, node) / "broker.log"
+
+    def data(self, run: Path, node: int) -> Path:
+        return self.folder(run, node) / "data"
+
+    def trace_files(self, run: Path) -> list[Path]:
+        names = [str(n) for n in self.nodes()] if self.traces else [WATCH_FOLDER]
+        return [run / "nodes" / name / "trace.jsonl" for name in names]
+
+    def settings(self) -> dict:
+        """The broker settings of the trial that a reader should know, for trial.json: Kafka's names."""
+        flush = "1" if self.spec.durability == "fsync" else PAGE_CACHE
+        return {"min.insync.replicas": str(self.spec.min_isr), "log.flush.interval.messages": flush, **self.spec.settings}
+
+    def not_covered(self) -> list[str]:
+        """Faults that cannot be injected here, and what the watcher cannot see, for the report."""
+        return [DISK_FAULTS]
+
+    def watcher(self, run: Path) -> dict | None:
+        """The words of `spawn` for the process that writes the roles of brokers without a trace; writes its configuration."""
+        if self.traces:
+            return None
+        folder = run / "nodes" / WATCH_FOLDER
+        folder.mkdir(parents=True)
+        rows = [{"id": n, "client": f"{layout.node_address(n)}:{layout.CLIENT_PORT}",
+                 "control": f"{layout.node_address(n)}:{layout.CONTROLLER_PORT}"} for n in self.nodes()]
+        config = folder / "watch.json"
+        config.write_text(json.dumps({"nodes": rows, "topics": [layout.TOPIC], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
+        trace = folder / "trace.jsonl"
+        return {"id": "watch", "kind": "client", "host": "harness", "cwd": str(folder), "stdout": str(folder / "out.log"),
+                "stderr": str(folder / "err.log"), "trace": str(trace),
+                "argv": [str(paths.binary("ordeal-workload")), "watch", "--config", str(config), "--out", str(trace)]}
+
+
+def refused(what: str, code: int, said: str) -> OrdealError:
+    """A program that only checks its input said no: that is bad usage, unless it could not even run."""
+    return OrdealError(f"{what} refused", "mend it as said above", USAGE if code in (1, 2, 64) else HARNESS, said)
+
+
+def no_mutations(spec: Spec, title: str) -> None:
+    if spec.mutations:
+        raise usage(f"--mutate {spec.mutations[0]}: {title} has no bugs that can be switched on", "leave out --target, or --mutate")
