@@ -5,7 +5,8 @@ become indices: tens of thousands of messages fit a page that opens at once.
 """
 
 import json
-from collections import deque
+import re
+from collections import Counter, deque
 
 from reports.model import Run, plural
 
@@ -21,18 +22,20 @@ def diagram(run: Run) -> dict | None:
         return None
     focus = [v for v in run.violations if v.get("from_ns")]
     middle = (focus[0].get("to_ns") or focus[0]["from_ns"]) if focus else None
-    rows = _quietened(_nearest(rows, middle))
+    rows = _quiet_fetches(_quietened(_nearest(rows, middle)))
     t0, t1 = rows[0]["t"], max(max(r["t"], r.get("a") or 0) for r in rows)
     marks = _nearest([m for m in _marks(run, t0, t1)], middle)
     lanes = _lanes(rows, marks)
-    apis, parts = _Names(), _Names()
+    apis, parts, texts = _Names(), _Names(), _Names()
+    texts.of("")  # number 0: nothing to say
     messages = [[_us(r["t"], t0), _us(r["a"], t0) if r.get("a") is not None else -1, lanes.index(r["from"]), lanes.index(r["to"]),
-                 apis.of(r.get("api") or "unknown"), int(bool(r.get("reply"))), [parts.of(p) for p in r.get("p", [])], r.get("say", ""), r.get("lost") or ""]
+                 apis.of(r.get("api") or "unknown"), int(bool(r.get("reply"))), [parts.of(p) for p in r.get("p", [])], texts.of(r.get("say", "")), texts.of(r.get("lost") or ""),
+                 [texts.of(words) for words in r["each"]] if "each" in r else 0, texts.of(r.get("note") or "")]
                 for r in rows]
     drawn = [[_us(m["t"], t0), lanes.index(m["lane"]), m["class"], m["text"], parts.of(m["p"]) if m.get("p") else -1] for m in marks]
     return {"t0_us": (t0 - run.t0) // 1000, "length_us": _us(t1, t0), "lanes": lanes, "apis": apis.names, "partitions": parts.names,
-            "messages": messages, "marks": drawn, "bands": _bands(run, lanes, t0, t1),
-            "focus": [[i, _us(v["from_ns"], t0), _us(v.get("to_ns") or v["from_ns"], t0)] for i, v in enumerate(run.violations)
+            "texts": texts.names, "messages": messages, "marks": drawn, "bands": _bands(run, lanes, t0, t1),
+            "focus": [[i, _us(v["from_ns"], t0), _us(v.get("to_ns") or v["from_ns"], t0), parts.known.get(_partition_of(v), -1)] for i, v in enumerate(run.violations)
                       if v.get("from_ns") and v["from_ns"] <= t1 and (v.get("to_ns") or v["from_ns"]) >= t0],
             "lead": f"{plural(len(messages), 'message')} between {run.moment(t0)} and {run.moment(t1)}"}
 
@@ -82,6 +85,38 @@ def _quietened(rows: list[dict]) -> list[dict]:
         if idle:
             row["api"] = "raft_append (idle)"
     return rows
+
+
+def _quiet_fetches(rows: list[dict]) -> list[dict]:
+    """A fetch that asks what its connection asked before and is told the same nothing is set apart, with its answer."""
+    asked: dict[tuple, dict] = {}
+    last: dict[int, tuple] = {}  # by connection: what was asked and answered
+    for row in rows:
+        if row.get("api") != "Fetch" or "c" not in row:
+            continue
+        said = (row.get("say"), tuple(row.get("each", ())))
+        if not row.get("reply"):
+            asked[row["c"], row.get("id")] = row
+            row["_said"] = said
+            continue
+        request = asked.pop((row["c"], row.get("id")), None)
+        if request is None:
+            continue
+        new = [words for words in (row.get("each") or [row.get("say", "")]) if "nothing new" not in words]
+        now = (request["_said"], said)
+        if not new and last.get(row["c"]) == now and row.get("a") is not None:
+            request["api"] = row["api"] = "Fetch (idle)"
+        last[row["c"]] = now
+    return rows
+
+
+def _partition_of(violation: dict) -> str | None:
+    """What it is about: the partition that most of its operations name, or that its title begins with ("t-0: ...")."""
+    named = Counter(f"{o['topic']}/{o['partition']}" for o in violation.get("operations") or [] if o.get("topic") and o.get("partition") is not None)
+    if named:
+        return named.most_common(1)[0][0]
+    found = re.search(r"\b([\w.-]+)[-/](\d+)(?=:| )", violation.get("title", ""))
+    return f"{found[1]}/{found[2]}" if found else None
 
 
 def _nearest(rows: list[dict], middle: int | None) -> list[dict]:

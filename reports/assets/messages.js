@@ -8,10 +8,11 @@ const Messages = (() => {
   const data = JSON.parse(source.textContent);
   const host = document.getElementById("message-lanes"), canvas = host.querySelector("canvas"), tip = document.getElementById("message-tip");
   const said = document.getElementById("message-said"), pen = canvas.getContext("2d");
-  const LEFT = 46, TOP = 34, ROW = 74, FOOT = 26, LABELS = 260, HEADS = 3000, LEAST_US = 200;
-  const quiet = data.apis.map((name) => /heartbeat|^ping$|\(idle\)/i.test(name)), placed = data.messages.some((m) => m[6].length);
+  const LEFT = 46, TOP = 34, FOOT = 26, LABELS = 400, HEADS = 3000, LEAST_US = 200;
+  const ROW = Math.max(84, Math.min(136, 560 / data.lanes.length));  // few lanes leave room for words between them
+  const quiet = data.apis.map((name) => /heartbeat|^ping$|\(idle\)/i.test(name));
   const state = { from: 0, to: data.length_us, off: new Set(data.apis.map((_, i) => i).filter((i) => quiet[i])), partition: -1, chosen: -1, cursor: null, drag: null };
-  let colours = {}, width = 0, drawn = [], frame = 0;
+  let colours = {}, width = 0, drawn = [], labelled = [], frame = 0;
 
   const height = () => TOP + ROW * data.lanes.length + FOOT;
   const x = (t) => LEFT + ((t - state.from) / (state.to - state.from)) * (width - LEFT - 8);
@@ -19,7 +20,7 @@ const Messages = (() => {
   const y = (lane) => TOP + ROW * lane + ROW / 2;
   const clamp = (t) => Math.min(data.length_us, Math.max(0, t));
   const when = (us) => clockText((us + data.t0_us) * 1000, 6);
-  const fits = (m) => !state.off.has(m[4]) && (state.partition < 0 || !placed || m[6].includes(state.partition));
+  const fits = (m) => !state.off.has(m[4]) && (state.partition < 0 || !m[6].length || m[6].includes(state.partition));
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);
@@ -69,6 +70,7 @@ const Messages = (() => {
     drawFocus(tall);
     for (const i of drawn) drawMessage(data.messages[i], i === state.chosen);
     const taken = drawMarks();
+    labelled = [];
     if (drawn.length <= LABELS) drawLabels(taken);
     if (state.drag) { pen.globalAlpha = 0.18; pen.fillStyle = colours.accent; pen.fillRect(x(Math.min(state.drag.from, state.drag.to)), 0, Math.abs(x(state.drag.to) - x(state.drag.from)), tall - FOOT); pen.globalAlpha = 1; }
     pen.restore();
@@ -158,22 +160,46 @@ const Messages = (() => {
     pen.globalAlpha = 1;
   }
 
-  // A label is left out where it would cover one that stands already.
+  // What it says in one line; of several partitions the chosen one, else the first.
+  function label(m) {
+    const say = data.texts[m[7]], name = data.apis[m[4]] + (m[5] ? " reply" : "");
+    if (m[6].length < 2) return say || name;
+    const at = Math.max(0, m[6].indexOf(state.partition)), words = m[9] ? " " + data.texts[m[9][at]] : "";
+    return `${say || name} ${data.partitions[m[6][at]]}${words} +${m[6].length - 1}`;
+  }
+
+  // A label stands beside its arrow, where it covers none that stands already; else it is left out, and a hover tells.
   function drawLabels(taken) {
-    pen.textAlign = "center";
-    for (const i of drawn) {
-      const m = data.messages[i], [x0, y0, x1, y1] = ends(m), at = m[5] ? 0.62 : 0.38;
-      const text = data.apis[m[4]] + (m[5] ? " reply" : "") + (m[7] ? " " + m[7] : ""), wide = pen.measureText(text).width + 4;
-      const lx = x0 + (x1 - x0) * at, ly = y0 + (y1 - y0) * at;
-      if (taken.some((box) => Math.abs(box[0] - lx) < (box[2] + wide) / 2 && Math.abs(box[1] - ly) < 13)) continue;
-      taken.push([lx, ly, wide]);
-      pen.lineWidth = 3;
+    const middle = data.focus.length ? momentOf(data.focus[0]) : 0;
+    const rank = (m) => (m[8] ? 0 : m[6].includes(state.partition) ? 1 : 2);
+    const order = drawn.slice().sort((a, b) => rank(data.messages[a]) - rank(data.messages[b]) ||
+      Math.abs(data.messages[a][0] - middle) - Math.abs(data.messages[b][0] - middle));
+    for (const i of order) {
+      const m = data.messages[i], [x0, y0, x1, y1, lost] = ends(m);
+      if (lost) stand(taken, "lost: " + data.texts[m[8] || 0], [[x1 + 8, y1], [x1 + 8, y1 + 13]], colours.violated, 1);
+      const text = label(m), places = [0.5, 0.36, 0.64, 0.23, 0.77].map((at) => [x0 + (x1 - x0) * at + 5, y0 + (y1 - y0) * at]);
+      stand(taken, text, lost ? places.slice(0, 2).concat(places.slice(3, 4)) : places, colours.ink, m[5] ? 0.8 : 1);
+    }
+  }
+
+  function stand(taken, text, places, colour, alpha) {
+    const wide = pen.measureText(text).width;
+    for (const [px, py] of places) {
+      const left = Math.min(px, width - wide - 6);
+      if (left < LEFT || data.lanes.some((_, lane) => Math.abs(y(lane) - py) < 10)) continue;
+      if (taken.some((box) => left < box[1] + 6 && left + wide + 6 > box[0] && Math.abs(box[2] - py) < 13)) continue;
+      taken.push([left, left + wide, py]);
+      labelled.push({ text, box: taken[taken.length - 1] });
+      pen.textAlign = "left";
+      pen.lineWidth = 4;
+      pen.lineJoin = "round";
       pen.strokeStyle = colours.panel;
-      pen.strokeText(text, lx, ly);
-      pen.fillStyle = m[8] ? colours.violated : colours.ink;
-      pen.globalAlpha = m[5] ? 0.75 : 1;
-      pen.fillText(text, lx, ly);
+      pen.strokeText(text, left, py);
+      pen.fillStyle = colour;
+      pen.globalAlpha = alpha;
+      pen.fillText(text, left, py);
       pen.globalAlpha = 1;
+      return;
     }
   }
 
@@ -182,6 +208,7 @@ const Messages = (() => {
   // Returns the places of the words, for labels to keep off.
   function drawMarks() {
     const taken = [], free = data.lanes.map(() => [-1e9, -1e9]);
+    for (const [lane, from, to, word] of data.bands) if (x(to) > LEFT && x(from) < width) taken.push([Math.max(LEFT, x(from)), Math.max(LEFT, x(from)) + word.length * 7, y(lane) + 10]);
     for (const mark of data.marks) {
       const [t, lane, kind, text, partition] = mark;
       if (t < state.from || t > state.to || (state.partition >= 0 && partition >= 0 && partition !== state.partition)) continue;
@@ -198,7 +225,7 @@ const Messages = (() => {
       pen.strokeText(text, px + 6, y(lane) - 11 - row * 12);
       pen.fillStyle = kind === "cut" ? colours.violated : colours.ink;
       pen.fillText(text, px + 6, y(lane) - 11 - row * 12);
-      taken.push([px + 6 + wide / 2, y(lane) - 11 - row * 12, wide]);
+      taken.push([px + 6, px + 6 + wide, y(lane) - 11 - row * 12]);
     }
     return taken;
   }
@@ -219,9 +246,12 @@ const Messages = (() => {
   const pan = (share) => { const by = (state.to - state.from) * share; show(state.from + by, state.to + by); };
 
   function words(m) {
-    const end = m[1] < 0 ? `lost (${m[8] || "never arrived"})` : `${((m[1] - m[0]) / 1000).toFixed(3)} ms later`;
-    const about = m[6].map((p) => data.partitions[p]).join(", ");
-    return [`${data.apis[m[4]]}${m[5] ? " reply" : ""}`, `${data.lanes[m[2]]} → ${data.lanes[m[3]]}`, `sent ${when(m[0])}, ${end}`, about, m[7]].filter(Boolean);
+    const end = m[1] < 0 ? `lost: ${data.texts[m[8]] || "never arrived"}` : `${((m[1] - m[0]) / 1000).toFixed(3)} ms later`;
+    const order = m[6].map((_, i) => i).sort((a, b) => (m[6][b] === state.partition) - (m[6][a] === state.partition));
+    const each = m[6].length > 1 ? order.slice(0, 8).map((i) => `${data.partitions[m[6][i]]} ${m[9] ? data.texts[m[9][i]] : ""}`) : [];
+    if (m[6].length > 8) each.push(`and ${m[6].length - 8} more partitions`);
+    const about = m[6].length === 1 && !data.texts[m[7]].includes(data.partitions[m[6][0]]) ? data.partitions[m[6][0]] : "";
+    return [`${data.apis[m[4]]}${m[5] ? " reply" : ""}`, `${data.lanes[m[2]]} → ${data.lanes[m[3]]}`, `sent ${when(m[0])}, ${end}`, data.texts[m[10]], about, data.texts[m[7]], ...each].filter(Boolean);
   }
 
   function nearest(px, py) {
@@ -323,20 +353,28 @@ const Messages = (() => {
     }
     const select = document.getElementById("message-partition");
     select.parentElement.hidden = !data.partitions.length;
-    data.partitions.map((name, i) => [name, i]).sort((a, b) => a[0].localeCompare(b[0], "en", { numeric: true })).forEach(([name, i]) => select.append(new Option(name, i)));
+    const violated = new Set(data.focus.map((f) => f[3]));
+    data.partitions.map((name, i) => [name, i]).sort((a, b) => a[0].localeCompare(b[0], "en", { numeric: true })).forEach(([name, i]) => select.append(new Option(name + (violated.has(i) ? " (violated)" : ""), i)));
+    choosePartition(data.focus.length ? data.focus[0][3] : -1);
     select.addEventListener("change", () => { state.partition = Number(select.value); redraw(); });
+  }
+
+  function choosePartition(index) {
+    if (index >= 0) state.partition = index;
+    document.getElementById("message-partition").value = String(state.partition);
   }
 
   // The moment of a violation: its end, or what of it lies within the messages kept.
   const momentOf = (found) => (found[2] <= data.length_us ? found[2] : Math.max(0, found[1]));
 
-  // Around a violation, as wide as some sixty messages: so many can be read.
+  // Around a violation, as wide as some forty messages: so many can be read.
   function focus(index) {
     const found = typeof index === "number" ? data.focus.find((f) => f[0] === index) : data.focus[0];
+    if (found) choosePartition(found[3]);
     const times = data.messages.filter(fits).map((m) => m[0]), at = found ? momentOf(found) : data.length_us / 2;
     if (!times.length) return show(0, data.length_us);
     const place = times.findIndex((t) => t > at), middle = place < 0 ? times.length : place;
-    show(Math.min(at, times[Math.max(0, middle - 44)]) - 500, Math.max(at, times[Math.min(times.length - 1, middle + 16)]) + 500);
+    show(Math.min(at, times[Math.max(0, middle - 28)]) - 500, Math.max(at, times[Math.min(times.length - 1, middle + 12)]) + 500);
   }
 
   filters();
@@ -357,6 +395,8 @@ const Messages = (() => {
     range: () => [state.from, state.to],
     shown: () => { draw(); return drawn.length; },
     chosen: () => state.chosen,
+    partition: () => data.partitions[state.partition] || "all",
+    labels: () => { draw(); return labelled; },
     drawTime: () => { const began = performance.now(); draw(); return performance.now() - began; },
   };
 })();

@@ -18,24 +18,26 @@ MS = SECOND // 1000
 def messages(rng: random.Random) -> list[dict]:
     out = []
 
-    def talk(t: int, a: str, b: str, api: str, think: int, say: str = "", parts: tuple = (), lost: str = "") -> None:
+    def talk(t: int, a: str, b: str, api: str, think: int, say: str = "", parts: tuple = (), lost: str = "", answer: str = "", each: tuple = ()) -> None:
         delay = rng.randint(60_000, 600_000)
         row = {"t": t, "a": None if lost else t + delay, "from": a, "to": b, "api": api, "reply": False, "id": len(out)}
         row |= ({"p": list(parts)} if parts else {}) | ({"say": say} if say else {}) | ({"lost": lost} if lost else {})
-        out.append(row)
+        out.append(row | ({"each": list(each)} if each else {}))
         if not lost:
             back = t + delay + think
-            out.append({**row, "t": back, "a": back + rng.randint(60_000, 600_000), "from": b, "to": a, "reply": True})
+            out.append({**row, "t": back, "a": back + rng.randint(60_000, 600_000), "from": b, "to": a, "reply": True} | ({"say": answer} if answer else {}))
 
     t, offset = at(BEGIN), 4000
     while t < at(END):
         down = t > at(23.502)
         for follower in ("n1", "n3"):
             cut = follower == "n1" and t > at(22.9)
-            talk(t + rng.randint(0, MS), follower, "n3" if down and follower == "n1" else "n2", "Fetch", rng.randint(MS, 4 * MS), f"at {offset}",
-                 ("t/0", "t/3"), "cut" if cut else "down" if down else "")
-        talk(t + rng.randint(0, MS), "c1", "n3" if t > at(24.2) else "n2", "Produce", 3 * MS, f"{offset}", ("t/0",), "down" if down and t < at(24.2) else "")
-        talk(t + rng.randint(0, MS), "c2", "n1", "Fetch", 2 * MS, "", ("t/5",))
+            talk(t + rng.randint(0, MS), follower, "n3" if down and follower == "n1" else "n2", "Fetch", rng.randint(MS, 4 * MS), "fetch",
+                 ("t/0", "t/3"), "held back by a cut" if cut else "the receiver was down: no power" if down else "", "fetched",
+                 (f"from {offset} in epoch 4", f"from {offset // 3} in epoch 2"))
+        talk(t + rng.randint(0, MS), "c1", "n3" if t > at(24.2) else "n2", "Produce", 3 * MS, f"produce t/0 1 record seq {offset - 4000} of producer 1000", ("t/0",),
+             "the receiver was down: no power" if down and t < at(24.2) else "", f"appended t/0 at {offset}")
+        talk(t + rng.randint(0, MS), "c2", "n1", "Fetch", 2 * MS, f"fetch t/5 from {offset}", ("t/5",), "", f"fetched t/5 {offset} of epoch 1, hw {offset + 1}")
         if rng.random() < 0.3:
             for node in ("n1", "n2", "n3"):
                 talk(t + rng.randint(0, MS), node, "n3", "BrokerHeartbeat", MS // 2)

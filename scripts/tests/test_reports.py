@@ -142,6 +142,30 @@ def test_a_simulated_world_has_its_messages_on_the_page(tmp_path):
     assert any(m[2] == "lead" and "epoch 5" in m[3] for m in found["marks"]) and any(m[2] == "raft" for m in found["marks"])
 
 
+def test_fetches_that_bring_nothing_new_are_set_apart(tmp_path):
+    from reports import messages
+    from reports.samples import world
+
+    folder = world.write(tmp_path)
+    exchange = [("fetch t/0 from 5", "fetched t/0 5..6 of epoch 1, hw 5"), ("fetch t/0 from 7", "fetched t/0 nothing new, hw 7"), ("fetch t/0 from 7", "fetched t/0 nothing new, hw 7"),
+                ("fetch t/0 from 7", "fetched t/0 nothing new, hw 7"), ("fetch t/0 from 7", "fetched t/0 nothing new, hw 8")]
+    rows = [{"t": 10 + 2 * i + reply, "a": 20 + 2 * i, "from": ("n1", "n2")[reply], "to": ("n2", "n1")[reply], "api": "Fetch", "reply": bool(reply), "c": 3, "id": i, "p": ["t/0"], "say": said[reply]}
+            for i, said in enumerate(exchange) for reply in (0, 1)]
+    (folder / "messages.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    found = messages.diagram(model.load(folder))
+    idle = [found["apis"][m[4]] == "Fetch (idle)" for m in found["messages"]]
+    assert idle == [False] * 4 + [True] * 4 + [False] * 2, "the first and a new high watermark are news"
+
+
+@pytest.mark.parametrize(("violation", "partition"), [({"operations": [{"topic": "t", "partition": 3}, {"topic": "u", "partition": 0}, {"topic": "t", "partition": 3}]}, "t/3"),
+                                                      ({"title": "my-topic-7: leader 3 ends at 4117", "operations": []}, "my-topic/7"),
+                                                      ({"title": "term 6 has two leaders", "operations": [{"topic": None, "partition": None}]}, None)])
+def test_a_violation_names_its_partition(violation, partition):
+    from reports import messages
+
+    assert messages._partition_of(violation) == partition
+
+
 def test_a_page_takes_only_the_messages_nearest_to_the_violation(tmp_path, monkeypatch):
     from reports import messages
     from reports.samples import world

@@ -1,6 +1,7 @@
 """Pages of simulated worlds as a reader uses them: the messages of a world, a sweep, the known bugs."""
 
 import json
+import re
 import time
 
 import pytest
@@ -128,8 +129,37 @@ def test_filters_by_api_and_partition_and_hides_heartbeats(show):
     assert 0 < shown() < quiet
 
 
+def test_the_violated_partition_is_chosen_and_arrows_are_labelled_without_overlap(show):
+    driver = show("world")
+    assert driver.execute_script("return Messages.partition()") == "t/0"
+    options = driver.execute_script("return [...document.getElementById('message-partition').options].map(o => o.text)")
+    assert options[0] == "all" and "t/0 (violated)" in options and "t/5" in options
+    labels = driver.execute_script("return Messages.labels()")
+    texts = [one["text"] for one in labels]
+    assert any(re.fullmatch(r"produce t/0 1 record seq \d+ of producer 1000", t) for t in texts)
+    assert any(re.fullmatch(r"fetch t/0 from \d+ in epoch 4 \+1", t) for t in texts), "of two partitions, the chosen one"
+    assert "lost: the receiver was down: no power" in texts and "lost: held back by a cut" in texts
+    boxes = [one["box"] for one in labels]
+    over = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a[0] < b[1] and b[0] < a[1] and abs(a[2] - b[2]) < 12]
+    assert len(boxes) >= 3 and not over
+
+
+def test_a_lost_message_tells_its_reason_and_all_that_it_said(show):
+    driver = show("world")
+    canvas(driver).send_keys("n")
+    tip = driver.find_element(By.ID, "message-tip")
+    for _ in range(12):
+        if "lost: held back by a cut" in tip.text:
+            break
+        canvas(driver).send_keys("n")
+    assert "lost: held back by a cut" in tip.text
+    lines = tip.text.splitlines()
+    assert lines[0] == "Fetch" and lines[1].startswith("n1 → ") and re.match(r"t/0 from \d+ in epoch 4", lines[-2]) and re.match(r"t/3 from \d+ in epoch 2", lines[-1])
+
+
 def test_thousands_of_messages_are_drawn_in_a_moment(show):
     driver = show("world")
+    driver.execute_script("const s = document.getElementById('message-partition'); s.value = -1; s.dispatchEvent(new Event('change'))")
     click(driver, "#message-all")
     click(driver, "[data-api='BrokerHeartbeat']")
     assert driver.execute_script("return Messages.shown()") > 4000
