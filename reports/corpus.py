@@ -143,8 +143,10 @@ def markdown(record: dict) -> str:
         out.append("")
     searched = [row["search"] for row in rows if row.get("search")]
     if searched:
-        out += [f"Search: cap {searched[0]['cap_s']:g} s of one core each, worlds drawn by `--small`. \"2 of 3\" says how many of the searches, each with seeds "
-                "of its own and three in a whole campaign, broke something while the switch's branch ran; seeds and seconds are their median.", ""]
+        out += [f"Search: cap {searched[0]['cap_s']:g} s of one core each, worlds drawn by `--small` and, of those in which the switch's branch ran "
+                "without harm, variants to which more happens afterwards: the search sees that the branch runs, it knows neither the script nor what must "
+                "break. \"2 of 3\" says how many of the searches, each with seeds of its own and three in a whole campaign, broke something while the branch "
+                "ran; seeds and seconds are their median.", ""]
     commits = sorted({row["commit"] for row in rows if row.get("commit")})
     out.append("Taken at " + ", ".join(f"`{c}`" for c in commits) + ".")
     return "\n".join(out) + "\n"

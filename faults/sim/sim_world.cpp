@@ -71,7 +71,10 @@ World::World(WorldOptions options)
       trace_(loop_) {
   if (options.log_draws) digest_.keep_log(&draw_log_);
   digest_.mix(options.seed);
-  loop_.after_step([this] { bury(); });
+  loop_.after_step([this] {
+    bury();
+    if (watch_) watch_();
+  });
 }
 
 World::~World() {

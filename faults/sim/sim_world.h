@@ -111,6 +111,7 @@ class World {
   void at(Instant when, std::function<void()> event) { loop_.call_at(when, std::move(event)); }
   void run_until(Instant limit) { loop_.run_until(limit); }
   void run_for(Duration duration) { loop_.run_until(loop_.now() + duration); }
+  void watch_steps(std::function<void()> watch) { watch_ = std::move(watch); }  // between any two; it may only look
   bool run_until(const std::function<bool()>& done, Duration at_most);  // tested between steps; false: time ran out
 
   // Evidence.
@@ -146,6 +147,7 @@ class World {
   std::vector<std::unique_ptr<Incarnation>> clients_;
   std::vector<std::unique_ptr<Incarnation>> doomed_;  // to be destroyed after this step
   std::vector<std::unique_ptr<Incarnation>> graves_;  // emptied; kept because executors may refer to their queues
+  std::function<void()> watch_;
   std::uint64_t incarnations_ = 0;
 };
 

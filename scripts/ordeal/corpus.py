@@ -7,6 +7,8 @@ says must break. Anything less is MISSED, whatever the reason.
 import hashlib
 import json
 import statistics
+import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ CAUGHT, MISSED, NEEDS, NOT = "caught", "MISSED", "needs feature", "not applicabl
 ABSENCES = {"needs feature": NEEDS, "needs_feature": NEEDS, "not applicable": NOT, "not_applicable": NOT}
 SEARCHES = 3
 SEARCH_STRIDE = 1_000_000  # the searches of a bug draw from ranges of seeds that do not overlap
+SLOWEST = 10  # times its cap may a search take on a busy machine
 SCRIPTS = paths.ROOT / "faults" / "scenario" / "corpus"
 
 
@@ -97,11 +100,15 @@ def again(row: dict) -> str:
 
 
 class Search:
-    """Looks for bugs by seed, without their scripts, and remembers what it did in a file: going on skips what is done."""
+    """Looks for bugs by seed, without their scripts, and remembers what it did in a file: going on skips what is done.
 
-    def __init__(self, path: Path, cap_s: float, time_words: list[str]):
-        self.path, self.cap_s, self.words, self.key = path, cap_s, time_words, code_key()
-        self.lock, self.stop = threading.Lock(), threading.Event()
+    The searching itself is `ordeal-sim --search`. It says each world before playing it; when it dies in one, the next
+    process goes on behind that seed with the processor time that is left.
+    """
+
+    def __init__(self, path: Path, cap_s: float, words: list[str]):
+        self.path, self.cap_s, self.words, self.key = path, cap_s, words, code_key()
+        self.lock, self.stopped, self.children = threading.Lock(), False, set()
         self.done = json.loads(path.read_text()) if path.is_file() else {}
 
     def results(self, name: str) -> list[dict]:
@@ -114,44 +121,74 @@ class Search:
     def _slot(self, name: str, turn: int) -> str:
         return " ".join([self.key, name, str(turn + 1), f"{self.cap_s:g}s", *self.words])
 
-    def _due(self, row: dict, prop: str) -> list[str]:
-        """What the world broke because of its bug: the expected property, or what the same seed without the bug leaves whole."""
-        names = sorted({v.get("property") or v.get("invariant") for v in row.get("violations", [])})
-        if prop in names:
-            return names
-        own = simulator.world(["--seed", str(row["seed"]), *self.words])
-        return [n for n in names if n not in {v.get("property") or v.get("invariant") for v in own.get("violations", [])}]
+    def stop(self) -> None:
+        """Ends the searches that are under way; nothing is remembered of them."""
+        with self.lock:
+            self.stopped = True
+            for child in self.children:
+                child.kill()
 
-    def run(self, name: str, prop: str, turn: int, on_row) -> dict | None:
+    def run(self, name: str, turn: int, on_world) -> dict | None:
         """One search; None when it was stopped half-way, and then nothing is remembered."""
-        first = 1 + turn * SEARCH_STRIDE
-        sweep = simulator.Sweep(["--mutate", name, *self.words], list(range(first, first + SEARCH_STRIDE // 10)), jobs=1, chunk=SEARCH_STRIDE)
-        cpu, seeds, exercised, crashed, began, found, names = 0.0, 0, 0, 0, time.monotonic(), None, []
-        rows = sweep.run()
-        try:
-            for row in rows:
-                if self.stop.is_set():
-                    return None
-                seeds += 1
-                cpu += (row.get("cpu_ms") or row.get("real_ms") or 0) / 1000
-                crashed += row["exit"] == HARNESS
-                on_row(name, turn, seeds, cpu)
-                ran = (row.get("mutations_ran") or {}).get(name, 0)
-                exercised += ran > 0
-                if row["exit"] == VIOLATION and ran and (names := self._due(row, prop)):
-                    found = row
-                if found or cpu >= self.cap_s or time.monotonic() - began > 10 * self.cap_s:
-                    break
-        finally:
-            rows.close()
-        result = {"found": bool(found), "seed": found["seed"] if found else None, "seeds": seeds, "exercised": exercised, "cpu_s": round(cpu, 1),
-                  "named": names, "crashed": crashed}
+        first, left_s = 1 + turn * SEARCH_STRIDE, self.cap_s
+        sums = {"seeds": 0, "variants": 0, "exercised": 0, "crashed": 0, "cpu_s": 0.0}
+        end, began = {"found": False}, time.monotonic()
+        while left_s > 0 and time.monotonic() - began < SLOWEST * self.cap_s:
+            last, code, said = self._process(name, first, left_s, lambda row: on_world(name, turn, sums, row))
+            if self.stopped:
+                return None
+            for key in ("seeds", "variants", "exercised", "cpu_s"):
+                sums[key] += last.get(key, 0)
+            if "found" in last:
+                end = last
+                break
+            if "searching" not in last:
+                raise OrdealError(f"the simulator ended with code {code} before its first world", f"ordeal-sim --search {name}", HARNESS, said)
+            sums["crashed"] += 1
+            first, left_s = int(last["seed"]) + 1 if not last["variant"] else first + int(last["seeds"]), self.cap_s - sums["cpu_s"]
+        named = [end["named"]] if end["found"] else []
+        result = sums | {"found": end["found"], "seed": end.get("seed"), "variant": end.get("variant") or None, "named": named, "cpu_s": round(sums["cpu_s"], 1)}
         with self.lock:
             self.done[self._slot(name, turn)] = result
             fresh = self.path.with_suffix(".tmp")
             fresh.write_text(json.dumps(self.done, indent=1) + "\n")
             fresh.replace(self.path)
         return result
+
+    def _process(self, name: str, first: int, left_s: float, on_world) -> tuple[dict, int, str]:
+        """One process: the last row that it printed (its result, or the world it died in), its code, what it said."""
+        command = [simulator.program(), "--search", name, "--first", str(first), "--budget", f"{max(1, round(left_s * 1000))}ms", *self.words, "--json"]
+        with tempfile.TemporaryFile("w+") as said:
+            with self.lock:
+                if self.stopped:
+                    return {}, 0, ""
+                child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, errors="replace")
+                self.children.add(child)
+            last: dict = {}
+            silence = threading.Timer(simulator.WORLD_LIMIT_S, child.kill)
+            try:
+                silence.start()
+                for line in child.stdout:
+                    silence.cancel()  # a world that is silent for longer is taken for hung
+                    silence = threading.Timer(simulator.WORLD_LIMIT_S, child.kill)
+                    silence.start()
+                    if line.startswith("{") and line.endswith("}\n"):
+                        last = json.loads(line)
+                        if "searching" in last:
+                            on_world(last)
+                code = child.wait()
+            finally:
+                silence.cancel()
+                with self.lock:
+                    self.children.discard(child)
+                    child.kill()
+            said.seek(0)
+            text = said.read()
+        if code == USAGE:
+            raise OrdealError((text.strip().splitlines() or ["the simulator refused its options"])[0], "./ordeal corpus --help", USAGE)
+        if code == HARNESS and not self.stopped:
+            raise OrdealError(text.strip() or "the search gave up", f"ordeal-sim --search {name} --first {first}", HARNESS)
+        return last, code, text
 
 
 def summary_of(results: list[dict], cap_s: float) -> dict | None:
@@ -161,7 +198,9 @@ def summary_of(results: list[dict], cap_s: float) -> dict | None:
     hits = [r for r in results if r["found"]]
     out = {"searches": len(results), "found": len(hits), "cap_s": cap_s, "named": sorted({n for r in hits for n in r["named"]}),
            "first_seed": hits[0]["seed"] if hits else None, "seeds_tried": sum(r["seeds"] for r in results),
-           "exercised": sum(r["exercised"] for r in results)}
+           "variants_tried": sum(r.get("variants", 0) for r in results), "exercised": sum(r["exercised"] for r in results)}
+    if hits and hits[0].get("variant"):
+        out["first_variant"] = hits[0]["variant"]
     if len(hits) * 2 > len(results):
         # A search that ended at its cap counts as a large value, which the median of three can bear.
         out["median_seeds"] = round(statistics.median([r["seeds"] if r["found"] else 10**9 for r in results]))

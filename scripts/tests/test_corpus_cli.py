@@ -53,15 +53,31 @@ def test_a_crash_of_a_script_is_no_catch(tmp_path):
 
 def test_searches_find_bugs_without_their_scripts_and_resume(tmp_path):
     words = ("corpus", "--group", "A", "--search", "--cap", "10s", "--json")
-    done = ordeal(*words, runs=tmp_path, ORDEAL_FAKE_MISSED="repl.truncate_to_hw")
+    done = ordeal(*words, runs=tmp_path, ORDEAL_FAKE_MISSED="repl.truncate_to_hw", ORDEAL_FAKE_HIDDEN="repl.fetch_without_epoch_lookup")
     found = {r["id"]: r.get("search") for r in rows(done)}
     assert found["A1"]["found"] == 3 and found["A1"]["named"] == ["lost-write"] and found["A20"] is None, told(done)
-    assert found["A1"]["first_seed"] == 3 and "median_cpu_s" in found["A1"]
+    assert (found["A1"]["first_seed"], found["A1"]["first_variant"]) == (3, 1), told(done)
+    assert (found["A1"]["median_seeds"], found["A1"]["median_cpu_s"], found["A1"]["variants_tried"]) == (3, 3.5, 3), told(done)
+    assert (found["A2"]["found"], found["A2"]["searches"], found["A2"]["seeds_tried"]) == (0, 3, 30), "a search ends at its cap"
     assert done.returncode == 3, "finding it by seed does not repair its script"
     done = ordeal(*words, runs=tmp_path)
     assert "6 of 6 searches are in" in done.stderr and done.returncode == 0, told(done)
     done = ordeal(*words[:-3], "--cap", "11s", runs=tmp_path)
     assert "are in" not in done.stdout, "another cap is another search"
+
+
+def test_the_searches_of_a_bug_share_no_seed(tmp_path):
+    done = ordeal("corpus", "--bug", "A1", "--search", "--cap", "10s", runs=tmp_path)
+    found = json.loads((tmp_path / "corpus-search.json").read_text())
+    assert sorted(r["seed"] for r in found.values()) == [3, 1_000_003, 2_000_003], told(done)
+
+
+def test_a_search_goes_on_behind_a_world_that_kills_the_simulator(tmp_path):
+    done = ordeal("corpus", "--bug", "A1", "--search", "--cap", "10s", runs=tmp_path, ORDEAL_FAKE_CRASH="2")
+    found = json.loads((tmp_path / "corpus-search.json").read_text())
+    [first] = [r for slot, r in found.items() if " 1 " in slot]
+    assert (first["crashed"], first["seed"], first["seeds"], first["cpu_s"]) == (1, 5, 4, 4.5), told(done)
+    assert "1 crashed" in done.stdout + done.stderr, told(done)
 
 
 def test_a_search_can_stop_early_and_go_on(tmp_path):

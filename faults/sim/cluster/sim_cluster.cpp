@@ -84,24 +84,51 @@ SimCluster::SimCluster(ClusterOptions options)
       world_(WorldOptions{options_.seed, options_.loop, options_.blocking, options_.network, options_.buggify,
                           options_.log_draws}),
       invariants_(world_, kLogDir) {
-  for (const mutation::Bug bug : options_.mutations) switches_.turn_on(bug);
   for (NodeId id = 1; id <= options_.nodes; ++id) {
+    for (const mutation::Bug bug : options_.mutations) switches_[id].turn_on(bug);
     ConfigMap given = cluster_config(id, options_.nodes);
     for (const auto& [key, value] : options_.config) given[key] = value;
     Result<BrokerConfig> config = make_broker_config(std::move(given));
     ORDEAL_CHECK(config.has_value(), "node {}: {}", id, config.error().to_string());
-    world_.add_node(id, node_host(id), [this, config = *config](NodeContext& context) {
-      return std::make_shared<Process>(world_, context, config, switches_, fatals_);
+    world_.add_node(id, node_host(id), [this, id, config = *config](NodeContext& context) {
+      return std::make_shared<Process>(world_, context, config, switches_[id], fatals_);
     });
   }
+  if (!options_.mutations.empty()) world_.watch_steps([this] { watch_switches(); });
 }
 
 SimCluster::~SimCluster() = default;
 
-std::vector<Endpoint> SimCluster::bootstrap() const {
-  std::vector<Endpoint> all;
-  for (NodeId id = 1; id <= options_.nodes; ++id) all.push_back({node_host(id), kClientPort});
-  return all;
+std::uint64_t SimCluster::ran(mutation::Bug bug) const {
+  std::uint64_t sum = 0;
+  for (const auto& [node, switches] : switches_) sum += switches.ran(bug);
+  return sum;
+}
+
+// A branch asked for all the time would drown the trace.
+void SimCluster::watch_switches() {
+  constexpr std::uint64_t kOneByOne = 100;
+  for (const mutation::Bug bug : options_.mutations) {
+    NodeId who = kNoNode;
+    for (const auto& [id, switches] : switches_) {
+      std::uint64_t& before = seen_[{id, bug}];
+      if (std::exchange(before, switches.ran(bug)) != switches.ran(bug)) who = id;
+    }
+    if (who == kNoNode) continue;
+    const std::uint64_t run = ran(bug);
+    if (std::uint64_t& told = told_[bug]; run > told + told / kOneByOne)
+      told = run;
+    else
+      continue;
+    branch_runs_.push_back({bug, run, who, world_.now()});
+    const bool died = world_.state(who) == NodeState::down;  // in that very step
+    world_.trace().add({world_.now(),
+                        died ? 0 : world_.env(who).scheduler.wall_ms(),
+                        who,
+                        Severity::info,
+                        "mutation.ran",
+                        {{"name", std::string(mutation::info_of(bug).name)}, {"run", static_cast<std::int64_t>(run)}}});
+  }
 }
 
 // ---- verbs

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,6 +50,15 @@ std::string client_host(int client);  // 10.77.0.(100 + client)
 // What node `node` of a cluster of `nodes` runs with, before ClusterOptions::config.
 ConfigMap cluster_config(NodeId node, int nodes);
 
+// A switched-on bug decided something: the trace event mutation.ran with its name as `name` and `run`, how often by
+// then on all nodes. The first runs are told one by one, later ones more and more sparsely.
+struct BranchRun {
+  mutation::Bug bug;
+  std::uint64_t run = 0;
+  NodeId node = kNoNode;
+  Instant at{};
+};
+
 class SimCluster {
  public:
   static constexpr const char* kLogDir = "/data";
@@ -62,8 +72,9 @@ class SimCluster {
   Invariants& invariants() { return invariants_; }
   const ClusterOptions& options() const { return options_; }
   std::vector<Endpoint> bootstrap() const;
-  std::uint64_t ran(mutation::Bug bug) const { return switches_.ran(bug); }  // over all brokers and incarnations
-  const std::vector<std::string>& fatals() const { return fatals_; }         // brokers that ended themselves, and why
+  std::uint64_t ran(mutation::Bug bug) const;  // over all brokers and incarnations
+  const std::vector<BranchRun>& branch_runs() const { return branch_runs_; }
+  const std::vector<std::string>& fatals() const { return fatals_; }  // brokers that ended themselves, and why
 
   // Nodes.
   void start_all();
@@ -133,9 +144,13 @@ class SimCluster {
   Result<NodeId> asker(NodeId via);
   std::string note_begin(std::string kind, std::vector<NodeId> nodes, std::string evidence);
   void note_heal(const std::string& kind, NodeId node);
+  void watch_switches();
 
   ClusterOptions options_;
-  mutation::Switches switches_;
+  std::map<NodeId, mutation::Switches> switches_;
+  std::map<mutation::Bug, std::uint64_t> told_;  // of the runs, by switch
+  std::map<std::pair<NodeId, mutation::Bug>, std::uint64_t> seen_;
+  std::vector<BranchRun> branch_runs_;
   std::vector<std::string> fatals_;
   std::vector<FaultEvent> faults_;
   World world_;

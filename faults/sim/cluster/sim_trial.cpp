@@ -182,6 +182,7 @@ Status Trial::prepare() {
 void Trial::start_clients() {
   ORDEAL_CHECK(driver_ != nullptr, "prepare() comes first");
   begin_phase("drive");
+  driven_ = world().now();
   driver_->start(true);
   watching_ = true;
   if (options_.check_files) watch_files();
@@ -403,6 +404,10 @@ void Trial::keep_evidence() {
 
 TrialResult Trial::finish() {
   begin_phase("heal");
+  for (BranchRun run : cluster_->branch_runs()) {
+    run.at -= driven_.time_since_epoch();
+    if (run.at >= Instant{}) result_.branch_runs.push_back(run);
+  }
   end_faults();
   demand_liveness();
   end_clients();

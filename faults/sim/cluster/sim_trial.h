@@ -58,6 +58,7 @@ struct TrialResult {
   bool unmet = false;                 // the trouble is that a script's situation did not come about
   checker::Verdict verdict;
   std::map<std::string, std::uint64_t> mutations_ran;  // by name, those switched on
+  std::vector<BranchRun> branch_runs;                  // those told, while the world was driven; from its begin on
   std::map<std::string, std::int64_t> fault_kinds;     // verified, by verb
   std::uint64_t steps = 0;                             // tasks and deliveries that the world executed
   std::shared_ptr<const Evidence> evidence;            // null for a world that passed, unless it was asked for
@@ -119,6 +120,7 @@ class Trial {
   std::unique_ptr<history::Recorder> audit_recorder_;
   std::unique_ptr<workload::Auditor> auditor_;
   std::uint64_t counted_ = 0;
+  Instant driven_{};
   bool watching_ = false;
 };
 

@@ -95,6 +95,10 @@ const std::map<std::string, Take>& valued_options() {
          into.count_given = true;
          return parse_number(value, into.count) && into.count > 0 ? "" : complain("--seeds", value);
        }},
+      {"--variant",
+       [](Arguments& into, const std::string& value) {
+         return parse_number(value, into.variant) && into.variant > 0 ? "" : complain("--variant", value);
+       }},
       {"--nodes",
        [](Arguments& into, const std::string& value) {
          int nodes = 0;
@@ -152,6 +156,7 @@ std::string check(const Arguments& given) {
   if (given.mode == Mode::shrink && given.out.empty()) return "--shrink needs --out FILE";
   if (given.mode == Mode::search && !mutation::find_bug(given.search))
     return fmt::format("--search: {} is no known bug; --list bugs has them all", given.search);
+  if (given.variant > 0 && given.mutations.size() != 1) return "--variant needs one --mutate NAME";
   if (given.keep && given.out.empty()) return "--keep needs --out DIR";
   return "";
 }
@@ -177,6 +182,7 @@ void print_usage(std::FILE* to) {
       "  --mutate NAME   switches a known bug on in every broker; may be repeated\n"
       "  --plain         three nodes and default settings instead of a drawn world\n"
       "  --small         short worlds with strong faults\n"
+      "  --variant V     with --mutate: the world of the seed, to which more happens once the bug's branch ran\n"
       "  --focus GROUP   odds of faults and settings that suit a group of known bugs: A, B, E or F\n"
       "  --twice         runs every world twice and compares (default: one in twenty)\n"
       "  --trace         prints a line an event\n"

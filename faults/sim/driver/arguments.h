@@ -16,7 +16,8 @@ struct Arguments {
   Mode mode = Mode::seeds;
   std::uint64_t first = 1;
   std::uint64_t count = 1;
-  bool first_given = false;  // --seed or --first
+  std::uint64_t variant = 0;  // of the seed's world, after its bug's branch ran; 0: the world itself
+  bool first_given = false;   // --seed or --first
   bool count_given = false;
   Overrides world;
   bool plain = false;  // the world of one fixed shape instead of a drawn one
@@ -28,7 +29,7 @@ struct Arguments {
   std::string search;            // the bug
   std::string out;               // a folder; of --shrink the file
   std::string marks;             // the file
-  Duration budget = 120s;        // real time
+  Duration budget = 120s;        // real time; of a search processor time
   bool json = false;
   bool twice = false;
   bool trace = false;

@@ -17,6 +17,8 @@ Status write_marks(const std::string& path);  // every coverage mark of this pro
 
 // The world of a seed, as the arguments want it.
 scenario::Scenario world_of(const Arguments& arguments, std::uint64_t seed);
+// The same, or with Arguments::variant that variant of it, for which the world itself is played first.
+Result<scenario::Scenario> variant_of(const Arguments& arguments, std::uint64_t seed);
 std::vector<std::string> replay_words(const Arguments& arguments, std::uint64_t seed);
 
 }  // namespace ordeal::sim

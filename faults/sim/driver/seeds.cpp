@@ -9,6 +9,7 @@
 #include "faults/sim/driver/folder.h"
 #include "faults/sim/driver/lines.h"
 #include "faults/sim/driver/modes.h"
+#include "faults/sim/swarm/aftermath.h"
 
 namespace ordeal::sim {
 namespace {
@@ -68,7 +69,12 @@ int store(const Arguments& arguments, const scenario::Scenario& world, const Pla
 }
 
 int run_seed(const Arguments& arguments, std::uint64_t seed) {
-  const scenario::Scenario world = world_of(arguments, seed);
+  const auto drawn = variant_of(arguments, seed);
+  if (!drawn) {
+    fmt::print(stderr, "ordeal-sim: seed {}: {}\n", seed, drawn.error().text);
+    return kExitUsage;
+  }
+  const scenario::Scenario& world = *drawn;
   const std::vector<std::string> words = replay_words(arguments, seed);
   PlayOptions options = play_options(arguments);
   if (arguments.trace) {
@@ -108,8 +114,19 @@ scenario::Scenario world_of(const Arguments& arguments, std::uint64_t seed) {
   return arguments.plain ? plain_world(seed, arguments.world) : draw_world(seed, arguments.world);
 }
 
+Result<scenario::Scenario> variant_of(const Arguments& arguments, std::uint64_t seed) {
+  scenario::Scenario world = world_of(arguments, seed);
+  if (arguments.variant == 0) return world;
+  const auto played = play(world, play_options(arguments));
+  if (!played) return fail(played.error());
+  if (played->trial.branch_runs.empty())
+    return fail(Errc::invalid_argument, "the branch never ran in it: there is nothing to vary");
+  return aftermath(world, played->trial.branch_runs, arguments.variant);
+}
+
 std::vector<std::string> replay_words(const Arguments& arguments, std::uint64_t seed) {
   std::vector<std::string> words{"--seed", std::to_string(seed)};
+  if (arguments.variant > 0) words.insert(words.end(), {"--variant", std::to_string(arguments.variant)});
   words.insert(words.end(), arguments.words.begin(), arguments.words.end());
   return words;
 }
@@ -128,7 +145,12 @@ int run_seeds(const Arguments& arguments) {
 }
 
 int show_world(const Arguments& arguments) {
-  const scenario::Scenario world = world_of(arguments, arguments.first);
+  const auto drawn = variant_of(arguments, arguments.first);
+  if (!drawn) {
+    fmt::print(stderr, "ordeal-sim: {}\n", drawn.error().text);
+    return kExitUsage;
+  }
+  const scenario::Scenario& world = *drawn;
   fmt::print("{}", arguments.json ? scenario::to_json(world).dump(2) + "\n" : scenario::to_yaml(world));
   return 0;
 }

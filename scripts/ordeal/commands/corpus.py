@@ -98,20 +98,21 @@ def scripts(bugs: list[dict], folder: Path, jobs: int, arguments, terminal) -> l
 
 
 def search(rows: list[dict], cap_s: float, budget_s: float | None, words: list[str], jobs: int, terminal) -> None:
-    campaign = corpus.Search(paths.runs_dir() / "corpus-search.json", cap_s, ["--small", *words])
+    campaign = corpus.Search(paths.runs_dir() / "corpus-search.json", cap_s, words)
     applicable = [row for row in rows if row["code"] in (corpus.CAUGHT, corpus.MISSED)]
-    properties = {row["name"]: row["property"] for row in applicable}
-    todo = campaign.todo(list(properties))
+    todo = campaign.todo([row["name"] for row in applicable])
     known = corpus.SEARCHES * len(applicable) - len(todo)
     if known:
         terminal.line(f"  search    {known} of {corpus.SEARCHES * len(applicable)} searches are in {paths.shown(campaign.path)} already")
     state = {"ended": 0, "hits": 0}
 
-    def on_row(name, turn, seeds, cpu):
-        terminal.live("search", f"{state['ended']}/{len(todo)} searches · {state['hits']} found", f"{name} search {turn + 1}: {seeds} worlds, {cpu:.0f} s")
+    def on_world(name, turn, before, row):
+        worlds, cpu = (before[key] + row[key] for key in ("seeds", "cpu_s"))
+        terminal.live("search", f"{state['ended']}/{len(todo)} searches · {state['hits']} found",
+                      f"{name} search {turn + 1}: {worlds} seeds, {before['variants'] + row['variants']} variants, {cpu:.0f} s")
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = {pool.submit(campaign.run, name, properties[name], turn, on_row): (name, turn) for name, turn in todo}
+        futures = {pool.submit(campaign.run, name, turn, on_world): (name, turn) for name, turn in todo}
         try:
             for future in as_completed(futures, budget_s):
                 name, turn = futures[future]
@@ -122,9 +123,9 @@ def search(rows: list[dict], cap_s: float, budget_s: float | None, words: list[s
         except TimeoutError:
             terminal.line(f"  search    the budget is spent: {len(todo) - state['ended']} searches are left for the next time")
         finally:
-            campaign.stop.set()
             for future in futures:
                 future.cancel()
+            campaign.stop()
     for row in applicable:
         row["search"] = corpus.summary_of(campaign.results(row["name"]), cap_s)
         if row["code"] == corpus.MISSED and not row.get("scripted") and row["search"] and row["property"] in row["search"]["named"]:
@@ -132,9 +133,10 @@ def search(rows: list[dict], cap_s: float, budget_s: float | None, words: list[s
 
 
 def _searched(result: dict) -> str:
-    what = f"seed {result['seed']} breaks {', '.join(result['named'])}" if result["found"] else f"not found; it decided something in {result['exercised']}"
+    world = f"seed {result['seed']}" + (f", variant {result['variant']}," if result.get("variant") else "")
+    what = f"{world} breaks {', '.join(result['named'])}" if result["found"] else f"not found; it decided something in {result['exercised']}"
     crashed = f" · {result['crashed']} crashed" if result["crashed"] else ""
-    return f"{what} · {count(result['seeds'], 'world')}, {result['cpu_s']:.0f} s{crashed}"
+    return f"{what} · {count(result['seeds'], 'seed')}, {count(result['variants'], 'variant')}, {result['cpu_s']:.0f} s{crashed}"
 
 
 def real(rows: list[dict], folder: Path, terminal) -> None:
