@@ -67,6 +67,7 @@ void Nemesis::spawn(const json& command, const json& re) {
   }
   managed.port = command.value("port", static_cast<std::uint16_t>(managed.node ? 9092 : 0));
   managed.ready_timeout = std::chrono::milliseconds(command.value("ready_timeout_ms", 30'000));
+  managed.clean_codes = command.value("clean_codes", managed.clean_codes);
   managed.spec = spec_of(command);
   if (const std::string trace = command.value("trace", ""); !trace.empty()) follow({{managed.host, trace}});
   auto added = world_.add(std::move(managed));

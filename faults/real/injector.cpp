@@ -294,7 +294,7 @@ void Injector::restart_stopped(const std::string& id, Managed& managed, const Ex
   const auto found = faults_.find(id);
   if (found == faults_.end() || found->second->state != Fault::State::beginning) return;
   Fault& fault = *found->second;
-  if (status.clean()) {
+  if (managed.stopped_cleanly(status)) {
     add(fault.evidence, fmt::format("{}: pid {} left cleanly {:.1f} ms after SIGTERM", managed.id,
                                     managed.process->pid(), ms(now() - fault.invoked)));
   } else {
@@ -360,7 +360,7 @@ void Injector::heal_by_start(Fault& fault) {
     if (refused) {
       done(fail(*refused));
     } else {
-      world_.when_serving(managed, fault.step.params.timeout, done);
+      world_.when_serving(managed, std::max(fault.step.params.timeout, managed.ready_timeout), done);
     }
   }
 }

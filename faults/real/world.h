@@ -28,6 +28,7 @@ struct Managed {
   SpawnSpec spec;
   std::uint16_t port = 0;  // accepts connections when it serves; 0: serves as soon as it runs
   Duration ready_timeout = 30s;
+  std::set<int> clean_codes{0};    // exit codes of an orderly stop (a JVM that got SIGTERM leaves with 143)
   std::optional<Process> process;  // the last incarnation, running or not
   int incarnation = 0;
   bool expecting_exit = false;
@@ -35,6 +36,9 @@ struct Managed {
   std::vector<std::function<void(const ExitStatus&)>> exit_waiters;
 
   bool running() const { return process && process->running(); }
+  bool stopped_cleanly(const ExitStatus& status) const {
+    return status.signal == 0 && clean_codes.contains(status.code);
+  }
 };
 
 class World {
