@@ -12,6 +12,7 @@ using rocksdb::IOStatus;
 
 IOStatus to_rocks(const Error& error) {
   if (error.code == Errc::not_found) return IOStatus::PathNotFound(error.text);
+  if (error.code == Errc::no_space) return IOStatus::NoSpace(error.text);
   return IOStatus::IOError(error.to_string());
 }
 IOStatus to_rocks(const Status& status) { return status ? IOStatus::OK() : to_rocks(status.error()); }

@@ -25,6 +25,8 @@ Status to_status(const rocksdb::Status& status) { return status.ok() ? Status{} 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& part) { return {part.data(), part.size()}; }
 
+// RocksDB's own log file is not kept: its writer aborts the process at the second line that a full disk refuses. What
+// goes wrong comes back as a status, and background errors through the listener.
 class SilentLogger final : public rocksdb::Logger {
  public:
   using Logger::Logv;
@@ -58,8 +60,7 @@ rocksdb::Options common_options(const RocksConfig& config) {
   options.stats_persist_period_sec = 0;
   options.max_open_files = 64;
   options.max_bgerror_resume_count = 0;  // an error is final: the owner ends the node
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 4 << 20;
+  options.info_log = std::make_shared<SilentLogger>();
   return options;
 }
 
@@ -69,7 +70,6 @@ void pin(rocksdb::Options& options) {
   options.max_background_jobs = 1;
   options.max_subcompactions = 1;
   options.max_file_opening_threads = 1;
-  options.info_log = std::make_shared<SilentLogger>();
   options.write_buffer_size *= 4;  // the store flushes at memtable_bytes, so RocksDB never starts or stalls on its own
   options.allow_concurrent_memtable_write = false;
   options.enable_write_thread_adaptive_yield = false;

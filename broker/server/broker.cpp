@@ -184,7 +184,7 @@ env::Task<Status> Broker::open_store(meta::NodeConfig& node) {
     return factory(path);
   };
   Result<std::unique_ptr<kv::KvStore>> store = co_await env::blocking(env_.scheduler, std::move(work));
-  if (!store) co_return fail(store.error().at(path));
+  if (!store) co_return fail(store.error());  // names the folder
   store_ = std::move(*store);
   co_return Status{};
 }

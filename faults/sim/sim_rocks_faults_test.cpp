@@ -22,6 +22,7 @@ struct Life {
     config.memtable_bytes = 4 << 10;  // the store flushes several times in a test
     config.on_background_error = [this](const std::string& why) { fatal = why; };
     auto opened = kv::open_rocks(config);
+    if (!opened) error = opened.error().to_string();
     if (!opened) return false;
     store = std::move(*opened);
     return true;
@@ -44,6 +45,7 @@ struct Life {
   }
   // The process ends: with it goes what it had in memory, not what the kernel caches.
   void die(bool power) {
+    if (!handle) return;
     handle->freeze();
     store.reset();
     disk.clear_faults();
@@ -57,6 +59,7 @@ struct Life {
   std::unique_ptr<DiskHandle> handle;
   std::unique_ptr<kv::KvStore> store;
   std::string fatal;
+  std::string error;  // of the last open
 };
 
 // Returns false once the fault no longer falls into the run.
@@ -108,6 +111,27 @@ TEST_CASE(
     }
   }
   CHECK(struck > 200);
+}
+
+TEST_CASE("a store does not open on a full disk, says so, and has everything when there is room") {
+  int refused = 0;
+  for (const std::uint64_t records : {std::uint64_t{0}, std::uint64_t{50}}) {
+    for (std::uint64_t room = 0; room < 12'000; room += 97) {
+      Life life(1 + room);
+      if (records > 0) REQUIRE(life.open());
+      for (std::uint64_t i = 0; i < records; ++i) REQUIRE(life.put(i).has_value());
+      life.die(false);
+      life.disk.set_capacity(life.disk.used_bytes() + room);
+      if (!life.open()) {
+        ++refused;
+        CHECK_MESSAGE(life.error.starts_with("no space left: /data/metadata: "), life.error);
+      }
+      life.die(room % 2 == 0);  // which gives room again
+      REQUIRE(life.open());
+      CHECK(life.count() == records);
+    }
+  }
+  CHECK(refused > 25);
 }
 
 }  // namespace
