@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from ordeal import facts, layout
+from ordeal import clients, facts, layout
 from ordeal.effective import settings
 
 
@@ -19,7 +19,7 @@ def write(trial) -> None:
         "nodes": [{"id": n, "address": layout.node_address(n)} for n in trial.target.nodes()], "seed": s.seed,
         "time_s": s.time_s, "target": s.target, "broker": trial.target.title, "plan": s.plan_name, "durability": s.durability, "mutations": s.mutations,
         "config": trial.target.settings() | {"log.flush.interval.messages": effective["log.flush.interval.messages"]},
-        "started": trial.started, "workload": load, "machine": facts.machine(trial.folder), "versions": facts.versions() | trial.target.versions(),
+        "started": trial.started, "workload": load, "machine": facts.machine(trial.folder), "versions": facts.versions() | trial.target.versions() | clients.versions([trial.folder / "clients" / host / "out.log" for host in trial.hosts]),
         "crashes": trial.crashes, "not_covered": _not_covered(trial), "spec": dataclasses.asdict(s) | {"plan_text": "see plan.yaml"},
     }
     (trial.folder / "trial.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -7,6 +7,7 @@ namespaces, so any number of trials share these addresses.
 import json
 from pathlib import Path
 
+from ordeal import clients
 from ordeal.options import PAGE_CACHE, Spec
 
 TOPIC = "t"
@@ -61,7 +62,7 @@ def workload(spec: Spec, run_id: str, host: int, servers: str) -> dict:
 
     topic = {"name": TOPIC, "partitions": spec.partitions, "replication": spec.rf,
              "configs": {"min.insync.replicas": str(spec.min_isr)}}
-    return {"run_id": run_id, "bootstrap": servers, "client": spec.client, "topics": [topic],
+    return {"run_id": run_id, "bootstrap": servers, **clients.workload(spec.client, spec.client_version), "topics": [topic],
             "create_topics": True, "producers": share(spec.producers), "consumers": share(spec.consumers),
             "rate": share(spec.rate), "value_size": spec.value_size, "acks": spec.acks, "idempotence": spec.idempotence,
             "compression": spec.compression, "duration_s": spec.time_s + SLACK_S, "seed": spec.seed * 1000 + host,

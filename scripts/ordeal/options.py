@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ordeal import paths
+from ordeal import clients, paths
 from ordeal.errors import usage
 
 MAX_NODES = 7
@@ -17,10 +17,10 @@ PROMISES = ("declared", "durable", "ordered", "idempotent")
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 DEFAULTS = {"nodes": 3, "time": "60s", "plan": "mixed", "acks": "all", "idempotence": True, "min_isr": 2, "rf": 3,
             "partitions": 6, "producers": 4, "consumers": 4, "rate": 6000, "value_size": 100, "compression": "none",
-            "durability": "fsync", "client": "librdkafka", "clients": 2}
+            "durability": "fsync", "client": "librdkafka", "client_version": "", "clients": 2}
 # Plan fields (under `workload:` and `cluster:`) that stand for an option of the same meaning.
 PLAN_WORKLOAD = {"acks": "acks", "idempotence": "idempotence", "producers": "producers", "consumers": "consumers",
-                 "rate": "rate", "value_size": "value_size", "compression": "compression", "client": "client",
+                 "rate": "rate", "value_size": "value_size", "compression": "compression", "client": "client", "client_version": "client_version",
                  "partitions": "partitions", "rf": "rf", "clients": "clients"}
 PLAN_CLUSTER = {"nodes": "nodes", "min_isr": "min_isr", "rf": "rf", "durability": "durability"}
 
@@ -51,6 +51,7 @@ class Spec:
     min_faults: int
     required: list
     target: str = "ordeal"
+    client_version: str = ""
     target_options: dict = field(default_factory=dict)  # the target's own, by their names in OPTIONS
     mutations: list = field(default_factory=list)
     settings: dict = field(default_factory=dict)  # --set, Kafka's names
@@ -84,7 +85,8 @@ def add_trial_options(p) -> None:
     p.add_argument("--clients", type=int, metavar="N", help="client hosts, each with its own network (default 2)")
     p.add_argument("--rate", type=int, metavar="N", help="records a second over all producers (default 6000; 0: no limit)")
     p.add_argument("--compression", choices=CODECS, help="codec of the producers (default none)")
-    p.add_argument("--client", choices=("librdkafka", "native"), help="which Kafka client drives (default librdkafka)")
+    p.add_argument("--client", choices=clients.CHOICES, help="which Kafka client drives (default librdkafka)")
+    p.add_argument("--client-version", metavar="V", help="with --client java: which release of kafka-clients (default the newest known here)")
     p.add_argument("--workload", choices=("log",), default="log", help="what the clients do (default log)")
     p.add_argument("--durability", choices=("fsync", "page-cache"), help="what an acknowledgement waits for (default fsync; Kafka: page-cache)")
     p.add_argument("--promise", choices=PROMISES, help="judge against this promise set (default: what the configuration declares)")
@@ -155,7 +157,7 @@ def resolve(arguments) -> Spec:
         min_isr=int(chosen["min_isr"]) if given_min else min(int(chosen["min_isr"]), rf), rf=rf,
         partitions=int(chosen["partitions"]), producers=int(chosen["producers"]), consumers=int(chosen["consumers"]),
         clients=int(chosen["clients"]), rate=int(chosen["rate"]), value_size=int(chosen["value_size"]),
-        compression=chosen["compression"], client=chosen["client"], durability=chosen["durability"],
+        compression=chosen["compression"], client=chosen["client"], client_version=str(chosen["client_version"]), durability=chosen["durability"],
         promises=arguments.promise or plan.get("promises") or "declared", plan_name=plan_name, plan_text=plan_text,
         min_faults=int(plan.get("min_faults") or 0),
         required=[str(s.get("id", "")) for s in plan.get("steps") or [] if isinstance(s, dict) and s.get("required")],
@@ -184,6 +186,7 @@ def _check(spec: Spec) -> None:
              (1 <= spec.producers <= 100, "--producers must be 1 to 100"),
              (0 <= spec.consumers <= 100, "--consumers must be 0 to 100"),
              (1 <= spec.clients <= 20, "--clients must be 1 to 20"),
+             (spec.client in clients.CHOICES, f"there is no client '{spec.client}': one of {', '.join(clients.CHOICES)}"),
              (spec.rate >= 0, "--rate must not be negative"),
              (1 <= spec.time_s <= 86400, "--time must be 1s to 24h"),
              (spec.seed >= 0, "--seed must not be negative"),

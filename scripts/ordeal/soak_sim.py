@@ -10,7 +10,7 @@ from ordeal.errors import OUTCOME_WORDS as WORDS
 from ordeal.terminal import count, seconds
 
 BATCH = 200  # worlds between two looks at --hours, and between two entries of the ledger
-FOREIGN = ("seed", "acks", "idempotence", "min_isr", "rf", "partitions", "producers", "consumers", "clients", "rate", "compression", "client", "durability",
+FOREIGN = ("seed", "acks", "idempotence", "min_isr", "rf", "partitions", "producers", "consumers", "clients", "rate", "compression", "client", "client_version", "durability",
            "promise", "out")
 
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ordeal import document, layout, paths, phases, runs, targets, verdict
+from ordeal import clients, document, layout, paths, phases, runs, targets, verdict
 from ordeal.errors import HARNESS, PASS, OrdealError
 from ordeal.live import Live
 from ordeal.nemesis import Nemesis, Refused
@@ -26,6 +26,7 @@ class Trial:
         self.spec, self.terminal = spec, terminal
         self.target = targets.find(spec.target)(spec)
         self.target.make_ready(terminal)
+        clients.make_ready(spec.client, spec.client_version, terminal)
         self.folder = runs.create(spec.name, spec.out)
         self.run_id = f"{spec.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
