@@ -218,5 +218,29 @@ TEST_CASE("leftovers of other writers are swept, foreign files stay, an interrup
   CHECK(t.try_open({true, 1, 0}).error().code == Errc::unsupported);
 }
 
+// The head is deleted up to a segment that a roll has just made, so its name is not safe before the deletion begins.
+TEST_CASE("a power cut inside the deletion of the head never takes the next segment with it") {
+  bool crashed = true;
+  for (int call = 0; crashed; ++call) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      TestLog t(small_segments());
+      Offset head = 0;
+      while (t.disk->content(path_for_test(head, ".log")) == nullptr || head == 0) {
+        REQUIRE(t.log->flush());
+        head = t.log->log_end();
+        t.append({.value = "m"});
+      }
+      REQUIRE(t.log->flushed_end() == head);
+      t.disk->calls_until_crash = call;
+      const bool done = t.log->advance_log_start(head, head).has_value();
+      crashed = t.disk->frozen;
+      CHECK(done == !crashed);
+      Random draw(seed);
+      t.crash_and_open(true, &draw, head);
+      REQUIRE_MESSAGE(t.log->log_end() >= head, "call ", call, " seed ", seed);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ordeal::log
