@@ -25,6 +25,7 @@ class Live:
     totals: dict = field(default_factory=dict)  # client host -> its last status line
     partitions: dict = field(default_factory=dict)  # (topic, partition) -> Partition
     controller: tuple = (0, -1)  # node, term
+    answering: set = field(default_factory=set)  # nodes that a watcher's last question reached
     ready: set = field(default_factory=set)  # brokers that said so, or were seen in the cluster's list
     faults: dict = field(default_factory=dict)  # id -> (words, since)
     counts: dict = field(default_factory=dict)  # what happened to faults: began, healed, missed, failed
@@ -51,6 +52,10 @@ class Live:
         kind = row.get("k")
         if kind == "controller.active" and row.get("term", -1) >= self.controller[1]:
             self.controller = (row.get("n", 0), row.get("term", -1))
+        if kind == "broker.answers":
+            self.answering.add(row.get("n", 0))
+        elif kind == "broker.silent":
+            self.answering.discard(row.get("n", 0))
         if kind == "broker.ready":
             self.ready.add(row.get("n", 0))
         if kind not in ("partition.leader", "partition.isr") or row.get("partition") is None:

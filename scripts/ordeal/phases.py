@@ -107,20 +107,33 @@ def drive(trial) -> None:
 
 def heal(trial) -> None:
     trial.phases["heal"] = time.monotonic_ns()
-    limit = trial.target.converge_s
-    reply = trial.wait_while(trial.nemesis.send("plan.stop"), "heal", "healing what is still active", trial.target.converge_s + 10)
+    limit, patience = trial.target.converge_s, max(trial.target.converge_s, trial.target.start_s)
+    reply = trial.wait_while(trial.nemesis.send("plan.stop"), "heal", "healing what is still active", patience + 10)
     trial.summary = reply.get("summary") or {}
     (trial.folder / "resolved-plan.json").write_text(json.dumps(reply.get("plan") or {}, indent=2) + "\n")
+    left_down = any((step.get("params") or {}).get("restart") is False for step in (reply.get("plan") or {}).get("steps", []))
+    began = time.monotonic()
     try:
-        whole = trial.wait_while(trial.nemesis.send("converge", timeout_ms=limit * 1000), "heal", "waiting for full ISRs", limit + 10)
-        trial.terminal.phase("heal", f"all links open, verified · ISR full after {seconds(whole.get('after_ms', 0) / 1000)}")
+        if not left_down:
+            _all_answer(trial, limit)
+        trial.wait_while(trial.nemesis.send("converge", timeout_ms=limit * 1000), "heal", "waiting for full ISRs", limit + 10)
+        trial.terminal.phase("heal", f"all links open, verified · ISR full after {seconds(time.monotonic() - began)}")
     except Refused as refused:  # the drain finds out what can still be read
         trial.terminal.phase("heal", f"the cluster is not whole after {limit} s: {refused}")
-        left_down = any((step.get("params") or {}).get("restart") is False for step in (reply.get("plan") or {}).get("steps", []))
         if not left_down:
             trial.not_whole = f"every fault was healed, but {limit} s later the cluster was not whole: {refused}"
     until = time.monotonic() + AFTER_HEAL_S
     trial.wait_for(lambda: time.monotonic() > until, AFTER_HEAL_S + 1)
+
+
+def _all_answer(trial, limit: int) -> None:
+    """A cluster counts a dead broker among its in-sync replicas until its session ends; one that answers is there."""
+    if trial.target.traces:
+        return
+    nodes = set(trial.target.nodes())
+    trial.wait_for(lambda: trial.live.answering >= nodes, limit, "heal", "waiting until every broker answers")
+    if silent := sorted(nodes - trial.live.answering):
+        raise Refused("no answer of " + ", ".join(f"n{n}" for n in silent))
 
 
 def drain(trial) -> None:
@@ -142,11 +155,11 @@ def drain(trial) -> None:
 
 def stop(trial) -> None:
     limit = trial.target.stop_s
+    if not trial.target.traces:  # how the brokers leave is no part of what is judged
+        trial.wait_while(trial.nemesis.send("stop", id="watch", timeout_ms=5000), "stop", "the watcher", 10)
     waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=limit * 1000) for n in trial.target.nodes()]
     slow = [p for p in waiting if trial.wait_while(p, "stop", "controlled shutdown", limit + 10).get("killed")]
     if slow:
         trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {limit} s and had to be killed")
-    if not trial.target.traces:
-        trial.wait_while(trial.nemesis.send("stop", id="watch", timeout_ms=5000), "stop", "the watcher", 10)
     trial.tick()
     trial.write_document()

@@ -78,6 +78,7 @@ void Roles::observe(const ClusterSeen& seen, const PartitionSeen& row, Instant n
 std::vector<RoleEvent> Roles::observe(const ClusterSeen& seen, Instant now) {
   std::vector<RoleEvent> events;
   answered_[seen.from] = now;
+  if (answering_.insert(seen.from).second) events.push_back({"broker.answers", seen.from, {}, {}});
   for (const NodeId broker : seen.brokers) {
     if (ready_.insert(broker).second) events.push_back({"broker.ready", broker, {}, {}});
   }
@@ -85,7 +86,14 @@ std::vector<RoleEvent> Roles::observe(const ClusterSeen& seen, Instant now) {
   return events;
 }
 
-std::vector<RoleEvent> Roles::observe(const QuorumSeen& seen, Instant) {
+std::vector<RoleEvent> Roles::unanswered(NodeId node, Instant now) {
+  const auto last = answered_.find(node);
+  if (last != answered_.end() && now - last->second < kSilent) return {};
+  if (answering_.erase(node) == 0) return {};
+  return {{"broker.silent", node, {}, {}}};
+}
+
+std::vector<RoleEvent> Roles::observe(const QuorumSeen& seen) {
   std::vector<RoleEvent> events;
   if (seen.leads && (seen.term > term_ || (seen.term == term_ && controller_ == kNoNode))) {
     controller_ = seen.from;

@@ -51,7 +51,9 @@ struct RoleEvent {
 class Roles {
  public:
   std::vector<RoleEvent> observe(const ClusterSeen& seen, Instant now);
-  std::vector<RoleEvent> observe(const QuorumSeen& seen, Instant now);
+  std::vector<RoleEvent> observe(const QuorumSeen& seen);
+  // A question that this node did not answer. What it was last heard to say is then no proof that it serves.
+  std::vector<RoleEvent> unanswered(NodeId node, Instant now);
 
  private:
   struct Partition {
@@ -67,6 +69,7 @@ class Roles {
   std::map<TopicPartition, Partition> partitions_;
   std::map<NodeId, Instant> answered_;  // when a node's last Metadata answer came
   std::set<NodeId> ready_;
+  std::set<NodeId> answering_;
   NodeId controller_ = kNoNode;
   std::int64_t term_ = -1;
 };

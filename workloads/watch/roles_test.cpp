@@ -33,12 +33,21 @@ std::string text(const RoleEvent& event, const std::string& key) {
   return "none";
 }
 
+using Kinds = std::vector<std::string>;
+Kinds kinds(const std::vector<RoleEvent>& events) {
+  Kinds all;
+  for (const RoleEvent& event : events) all.push_back(event.kind);
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("the first answer tells the leader and its followers, the same answer again tells nothing") {
   Roles roles;
-  const auto events = roles.observe(seen(1, 0, 2, 4, {1, 2, 3}), at(1));
-  REQUIRE(events.size() == 3);
+  auto events = roles.observe(seen(1, 0, 2, 4, {1, 2, 3}), at(1));
+  REQUIRE(events.size() == 4);
+  CHECK(events[0].kind == "broker.answers");
+  events.erase(events.begin());
   CHECK(events[0].kind == "partition.leader");
   CHECK(events[0].node == 2);
   CHECK(number(events[0], "leader_epoch") == 4);
@@ -49,14 +58,14 @@ TEST_CASE("the first answer tells the leader and its followers, the same answer 
   CHECK(events[1].node == 1);
   CHECK(number(events[1], "leader") == 2);
   CHECK(events[2].node == 3);
-  CHECK(roles.observe(seen(3, 2, 2, 4, {1, 2, 3}), at(3)).empty());
+  CHECK(kinds(roles.observe(seen(3, 2, 2, 4, {1, 2, 3}), at(3))) == Kinds{"broker.answers"});
 }
 
 TEST_CASE("a node that is behind does not bring an old leader back") {
   Roles roles;
   (void)roles.observe(seen(1, 0, 2, 4, {1, 2, 3}), at(1));
   CHECK(roles.observe(seen(1, 10, 3, 5, {1, 3}), at(11)).at(0).node == 3);
-  CHECK(roles.observe(seen(2, 12, 2, 4, {1, 2, 3}), at(13)).empty());
+  CHECK(kinds(roles.observe(seen(2, 12, 2, 4, {1, 2, 3}), at(13))) == Kinds{"broker.answers"});
 }
 
 TEST_CASE("a new leader cannot have led before it was last asked and knew nothing of it") {
@@ -81,29 +90,30 @@ TEST_CASE("epochs that passed between two looks are counted") {
 
 TEST_CASE("without a leader the replicas follow nobody, and a leader named late is told") {
   Roles roles;
-  const auto none = roles.observe(seen(1, 0, kNoNode, 4, {2}), at(1));
-  REQUIRE(none.size() == 3);
+  auto none = roles.observe(seen(1, 0, kNoNode, 4, {2}), at(1));
+  REQUIRE(none.size() == 4);
+  none.erase(none.begin());
   for (const RoleEvent& event : none) {
     CHECK(event.kind == "partition.follower");
     CHECK(number(event, "leader") == kNoNode);
   }
   const auto late = roles.observe(seen(3, 5, 2, 4, {2}), at(6));
-  REQUIRE_FALSE(late.empty());
-  CHECK(late[0].kind == "partition.leader");
+  REQUIRE(late.size() == 4);
+  CHECK(late[1].kind == "partition.leader");
   CHECK(roles.observe(seen(1, 7, kNoNode, 4, {2}), at(8)).empty());
 }
 
 TEST_CASE("the in-sync set is the controller's while it answers, else the leader's") {
   Roles roles;
-  CHECK(roles.observe(QuorumSeen{1, true, 3}, at(0)).at(0).kind == "controller.active");
+  CHECK(roles.observe(QuorumSeen{1, true, 3}).at(0).kind == "controller.active");
   (void)roles.observe(seen(1, 0, 2, 4, {1, 2, 3}), at(1));
-  CHECK(roles.observe(seen(2, 10, 2, 4, {2, 3}), at(11)).empty());
+  CHECK(kinds(roles.observe(seen(2, 10, 2, 4, {2, 3}), at(11))) == Kinds{"broker.answers"});
   const auto told = roles.observe(seen(1, 20, 2, 4, {2, 3}), at(21));
   REQUIRE(told.size() == 1);
   CHECK(told[0].kind == "partition.isr");
   CHECK(told[0].node == 2);
   CHECK(text(told[0], "isr") == "2,3");
-  CHECK(roles.observe(seen(3, 30, 2, 4, {1, 2, 3}), at(31)).empty());
+  CHECK(kinds(roles.observe(seen(3, 30, 2, 4, {1, 2, 3}), at(31))) == Kinds{"broker.answers"});
   (void)roles.observe(seen(2, 1500, 2, 4, {2, 3}), at(1501));
   CHECK(roles.observe(seen(3, 1600, 2, 4, {3}), at(1601)).empty());
   CHECK(roles.observe(seen(2, 1700, 2, 4, {2}), at(1701)).at(0).kind == "partition.isr");
@@ -111,17 +121,17 @@ TEST_CASE("the in-sync set is the controller's while it answers, else the leader
 
 TEST_CASE("the controller with the higher term counts, and resigns by its own word only") {
   Roles roles;
-  CHECK(roles.observe(QuorumSeen{2, false, -1}, at(0)).empty());
-  CHECK(roles.observe(QuorumSeen{1, true, 3}, at(1)).at(0).node == 1);
-  CHECK(roles.observe(QuorumSeen{1, true, 3}, at(2)).empty());
-  const auto moved = roles.observe(QuorumSeen{3, true, 4}, at(3));
+  CHECK(roles.observe(QuorumSeen{2, false, -1}).empty());
+  CHECK(roles.observe(QuorumSeen{1, true, 3}).at(0).node == 1);
+  CHECK(roles.observe(QuorumSeen{1, true, 3}).empty());
+  const auto moved = roles.observe(QuorumSeen{3, true, 4});
   REQUIRE(moved.size() == 1);
   CHECK(moved[0].node == 3);
   CHECK(number(moved[0], "term") == 4);
-  CHECK(roles.observe(QuorumSeen{1, true, 3}, at(4)).empty());
-  CHECK(roles.observe(QuorumSeen{2, false, -1}, at(5)).empty());
-  CHECK(roles.observe(QuorumSeen{3, false, -1}, at(6)).at(0).kind == "controller.resigned");
-  CHECK(roles.observe(QuorumSeen{3, true, 4}, at(7)).at(0).kind == "controller.active");
+  CHECK(roles.observe(QuorumSeen{1, true, 3}).empty());
+  CHECK(roles.observe(QuorumSeen{2, false, -1}).empty());
+  CHECK(roles.observe(QuorumSeen{3, false, -1}).at(0).kind == "controller.resigned");
+  CHECK(roles.observe(QuorumSeen{3, true, 4}).at(0).kind == "controller.active");
 }
 
 TEST_CASE("a broker is ready when it is first seen") {
@@ -130,10 +140,19 @@ TEST_CASE("a broker is ready when it is first seen") {
   answer.from = 1;
   answer.brokers = {1, 3};
   const auto first = roles.observe(answer, at(1));
-  REQUIRE(first.size() == 2);
-  CHECK(first[0].kind == "broker.ready");
-  CHECK(first[1].node == 3);
+  CHECK(kinds(first) == Kinds{"broker.answers", "broker.ready", "broker.ready"});
+  CHECK(first[2].node == 3);
   CHECK(roles.observe(answer, at(2)).empty());
+}
+
+TEST_CASE("a node falls silent a second after its last answer, and is told when it answers again") {
+  Roles roles;
+  CHECK(roles.unanswered(1, at(0)).empty());
+  (void)roles.observe(seen(1, 0, 2, 4, {2}), at(10));
+  CHECK(roles.unanswered(1, at(900)).empty());
+  CHECK(kinds(roles.unanswered(1, at(1010))) == Kinds{"broker.silent"});
+  CHECK(roles.unanswered(1, at(2000)).empty());
+  CHECK(kinds(roles.observe(seen(1, 2900, 2, 4, {2}), at(3000))) == Kinds{"broker.answers"});
 }
 
 TEST_CASE("a line has the form of a broker's trace") {

@@ -118,7 +118,8 @@ Task<> Watch::watch_cluster(const WatchedNode* node) {
     if (!config_.topics.empty()) request.topics.emplace();
     for (const std::string& topic : config_.topics) request.topics->emplace_back().name = topic;
     auto reply = co_await ask(&line, std::move(request), asked + kPatience);
-    if (reply) tell(roles_.observe(seen_of(*reply, node->id, asked), env_.scheduler.now()));
+    const Instant now = env_.scheduler.now();
+    tell(reply ? roles_.observe(seen_of(*reply, node->id, asked), now) : roles_.unanswered(node->id, now));
     const Duration left = asked + config_.interval - env_.scheduler.now();
     const Duration pause = std::max(left, Duration(1ms));
     bool go_on = co_await gate_->sleep_for(pause);
@@ -136,7 +137,7 @@ Task<> Watch::watch_quorum(const WatchedNode* node) {
     topic.topic_name = wire::kMetadataTopic;
     topic.partitions.emplace_back();
     auto reply = co_await ask(&line, std::move(request), asked + kPatience);
-    if (reply) tell(roles_.observe(seen_of(*reply, node->id), env_.scheduler.now()));
+    if (reply) tell(roles_.observe(seen_of(*reply, node->id)));
     const Duration left = asked + config_.interval - env_.scheduler.now();
     const Duration pause = std::max(left, Duration(1ms));
     bool go_on = co_await gate_->sleep_for(pause);
