@@ -179,7 +179,7 @@ def configuration(run: Run) -> list[str]:
     if trial.get("nodes"):
         parts.append(plural(len(trial["nodes"]), "broker"))
     if trial.get("target"):
-        parts.append("simulated" if trial.get("world") == "sim" else trial["target"])
+        parts.append("simulated" if trial.get("world") == "sim" else trial.get("broker") or trial["target"])
     durability = {"fsync": "fsync before acknowledging", "page-cache": "page cache"}
     parts.append(durability.get(trial.get("durability"), trial.get("durability")))
     if "acks" in load_:

@@ -9,7 +9,7 @@ from ordeal.targets.base import Target, refused
 
 class OrdealBroker(Target):
     name = "ordeal"
-    title = "Ordeal"
+    title = "ordeal"
 
     def prepare(self, run: Path) -> None:
         for node in self.nodes():
