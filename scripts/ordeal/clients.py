@@ -34,7 +34,8 @@ class Java:
 
     def make_ready(self, version: str, terminal: Terminal) -> None:
         _find_java()
-        version, folder = version or self.default_version(), self.folder(version)
+        version = version or self.default_version()
+        folder = self.folder(version)
         folder.mkdir(parents=True, exist_ok=True)
         stamp, wanted = folder / "complete", _digest(SOURCES / "java")
         with open(folder / ".lock", "w") as lock:
