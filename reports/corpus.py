@@ -179,4 +179,5 @@ def _real(row: dict) -> str:
         return "–"
     if not real["tried"]:
         return real["why"]
-    return f"caught by `--plan {real['plan']}`" if real["caught"] else f"**not caught** by `--plan {real['plan']}` in {model.plural(real['seeds'], 'trial')}"
+    other = f" (as {real['expected']})" if real.get("expected", row["property"]) != row["property"] else ""
+    return f"caught by `--plan {real['plan']}`{other}" if real["caught"] else f"**not caught** by `--plan {real['plan']}` in {model.plural(real['seeds'], 'trial')}"
