@@ -30,6 +30,7 @@ ALLOWED = {
                    "workloads/log", "faults/plan", "faults/scenario", "checker"},
     "workloads/history": {"broker/base"},
     "workloads/client": {"broker/base", "broker/env", "broker/wire", "broker/channel", "workloads/history"},
+    "workloads/adapter": {"broker/base", "workloads/client"},
     "workloads/log": {"broker/base", "broker/env", "broker/wire", "workloads/client", "workloads/history"},
     "workloads/watch": {"broker/base", "broker/env", "broker/wire", "broker/channel"},
     "workloads/load": {"broker/base", "broker/env", "broker/wire", "workloads/client", "workloads/history"},
@@ -41,6 +42,7 @@ EXCEPTIONS = {
     ("broker/real/main.cpp", "broker/server"): "the program puts the broker on the real Env",
     ("workloads/load/main.cpp", "broker/real"): "as workloads/log/main.cpp",
     ("workloads/log/main.cpp", "workloads/watch"): "`ordeal-workload watch` is one of its commands",
+    ("workloads/log/main.cpp", "workloads/adapter"): "which client a workload gets is decided here, and nowhere below",
     ("workloads/log/main.cpp", "broker/real"): "the native client of the real world runs on the real Env",
 }
 # Tests may look one way further than the code beside them.

@@ -63,6 +63,16 @@ std::vector<std::pair<std::string, std::string>> string_map(const json& value) {
   return pairs;
 }
 
+std::vector<std::string> string_list(const json& value) {
+  if (!value.is_array()) throw FieldError{"must be a list of strings"};
+  std::vector<std::string> list;
+  for (const json& item : value) {
+    if (!item.is_string()) throw FieldError{"must be a list of strings"};
+    list.push_back(item.get<std::string>());
+  }
+  return list;
+}
+
 void set_bootstrap(LogConfig& config, const json& value) {
   if (!value.is_string()) throw FieldError{"must be a string host:port,host:port"};
   std::istringstream parts(value.get<std::string>());
@@ -121,7 +131,9 @@ const std::map<std::string, Setter>& setters() {
   static const std::map<std::string, Setter> table{
       {"run_id", text(&C::run_id)},
       {"bootstrap", set_bootstrap},
-      {"client", choice(&C::client, {"librdkafka", "native"})},
+      {"client", text(&C::client)},
+      {"adapter_argv", [](C& config, const json& value) { config.adapter_argv = string_list(value); }},
+      {"adapter", [](C& config, const json& value) { config.adapter = string_map(value); }},
       {"topics", set_topics},
       {"create_topics", flag(&C::create_topics)},
       {"producers", number(&C::producers, 0, 100)},
@@ -157,6 +169,14 @@ Status validate(const LogConfig& config, const std::string& where) {
   if (config.run_id.empty()) return fail(Errc::invalid_argument, where + ": run_id is missing");
   if (config.bootstrap.empty()) return fail(Errc::invalid_argument, where + ": bootstrap is missing");
   if (config.topics.empty()) return fail(Errc::invalid_argument, where + ": topics is missing");
+  const bool built_in = config.client == "librdkafka" || config.client == "native";
+  if (built_in != config.adapter_argv.empty()) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{}: client is librdkafka, native, or the name of an adapter that adapter_argv starts; it is "
+                    "'{}' {} adapter_argv",
+                    where, config.client, built_in ? "with" : "without"));
+  }
   if (config.idempotence && config.acks != -1) {
     return fail(Errc::invalid_argument, where + ": idempotence needs acks -1 (all)");
   }

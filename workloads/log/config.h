@@ -25,7 +25,8 @@ enum class KeyMode { none, unique, hot };
 struct LogConfig {
   std::string run_id;
   std::vector<Endpoint> bootstrap;
-  std::string client = "librdkafka";  // or "native"
+  std::string client = "librdkafka";      // or "native", or an adapter's name
+  std::vector<std::string> adapter_argv;  // the program that hosts the clients (docs/formats/adapter.md)
   std::vector<TopicSpec> topics;
   bool create_topics = true;
 
@@ -56,6 +57,7 @@ struct LogConfig {
   std::uint32_t value_offset = 0;
   std::uint16_t process_base = 0;
   std::vector<std::pair<std::string, std::string>> librdkafka;  // further properties, passed through
+  std::vector<std::pair<std::string, std::string>> adapter;     // further properties of an adapter's clients
 
   // Every topic-partition, in table order: its index is the history's `object`.
   std::vector<TopicPartition> objects() const;

@@ -29,6 +29,9 @@ TEST_CASE("a wrong workload file is refused with the field's name") {
                                                         {R"(,"acks":1)", "idempotence"},
                                                         {R"(,"bootstrap":"nohost")", "bootstrap"},
                                                         {R"(,"topics":[{"name":"t","color":1}])", "color"},
+                                                        {R"(,"client":"java")", "adapter_argv"},
+                                                        {R"(,"adapter_argv":["java"])", "adapter_argv"},
+                                                        {R"(,"client":"java","adapter_argv":"java")", "adapter_argv"},
                                                         {R"(,"value_offset":3)", "value_offset"}}) {
     CAPTURE(more);
     const auto config = parse_config(with(more), "w.json");
@@ -37,4 +40,12 @@ TEST_CASE("a wrong workload file is refused with the field's name") {
     CHECK(config.error().text.find("w.json") == 0);
   }
   CHECK_FALSE(parse_config("{", "w.json").has_value());
+}
+
+TEST_CASE("an adapter is named by its program and takes properties of its own") {
+  const auto config = parse_config(
+      with(R"(,"client":"java","adapter_argv":["java","-jar","a.jar"],"adapter":{"batch.size":1000})"), "w.json");
+  REQUIRE(config.has_value());
+  CHECK(config->adapter_argv.size() == 3);
+  CHECK(config->adapter.front().second == "1000");
 }

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "broker/real/real_env.h"
+#include "workloads/adapter/family.h"
 #include "workloads/client/rdkafka.h"
 #include "workloads/log/audit.h"
 #include "workloads/log/client_driver.h"
@@ -179,6 +180,18 @@ Status create_topics(const workload::LogConfig& config, workload::EnvDriver& dri
   return world.run<Status>(make, [] {});
 }
 
+// Clients that live outside Env; with `native` nobody asks it for any.
+Result<std::unique_ptr<client::ClientFamily>> make_family(const workload::LogConfig& config) {
+  if (config.adapter_argv.empty()) return std::make_unique<client::RdFamily>(config.librdkafka);
+  auto family = adapter::AdapterFamily::start(config.adapter_argv, config.adapter);
+  if (!family) return fail(family.error());
+  return std::move(*family);
+}
+
+void say_client(const client::ClientFamily& family) {
+  say({{"event", "client"}, {"kind", family.kind()}, {"version", family.version()}, {"facts", family.facts()}});
+}
+
 int run_log(const Arguments& arguments, const workload::LogConfig& config, int signals) {
   workload::Progress progress;
   EnvThread world;
@@ -188,12 +201,14 @@ int run_log(const Arguments& arguments, const workload::LogConfig& config, int s
   };
   workload::EnvDriver env_driver(world.env(), config, arguments.host, make_recorder, progress);
   const bool native = config.client == "native";
+  const auto family = make_family(config);
+  if (!family) return harness_failure(family.error());
+  if (!native) say_client(**family);
   const Status created = create_topics(config, env_driver, world);
   if (!created) return harness_failure(created.error().at("no usable cluster"));
   say({{"event", "topics_ready"}});
 
-  client::RdFamily family(config.librdkafka);
-  workload::ClientDriver driver(config, family, arguments.out, arguments.host, progress);
+  workload::ClientDriver driver(config, **family, arguments.out, arguments.host, progress);
   auto start = [&env_driver, native](env::Env&) -> env::Task<Status> {
     Status opened = env_driver.open();
     if (opened) env_driver.start(native);
