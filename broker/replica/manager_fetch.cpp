@@ -88,20 +88,27 @@ Offset visible_end(const Slot& slot, const FetchParams& params) {
   return params.isolation == Isolation::read_committed ? slot.result.last_stable_offset : slot.result.high_watermark;
 }
 
-// Reads what there is. `left` is what the response may still take; the very first batch may exceed it.
-void read(Slot& slot, const FetchPartition& asked, const FetchParams& params, std::int64_t& left, bool first) {
+// Reads what there is. `left` is what the response may still take; the very first batch may exceed it. The error is the
+// device's: what it refuses to read is as lost as what it refuses to write, and the log directory has failed (KIP-112).
+// Bytes that do not make sense are the partition's trouble only.
+Status read(Slot& slot, const FetchPartition& asked, const FetchParams& params, std::int64_t& left, bool first) {
   slot.result.records = {};
   const Offset limit = visible_end(slot, params);
-  if (asked.fetch_offset >= limit || (left <= 0 && !first)) return;
+  if (asked.fetch_offset >= limit || (left <= 0 && !first)) return {};
   const auto size_max =
       static_cast<std::size_t>(std::max<std::int64_t>(0, std::min<std::int64_t>(asked.max_bytes, left)));
   Result<Slice> records = slot.replica->log().read(asked.fetch_offset, size_max, limit, first);
   if (!records) {
-    if (records.error().code == Errc::out_of_range) return out_of_range(slot);
-    return refuse(slot, ErrorCode::kafka_storage_error, {});
+    if (records.error().code == Errc::out_of_range) {
+      out_of_range(slot);
+      return {};
+    }
+    refuse(slot, ErrorCode::kafka_storage_error, {});
+    return records.error().code == Errc::io ? fail(records.error().at(slot.replica->at().to_string())) : Status{};
   }
   left -= static_cast<std::int64_t>(records->size());
   slot.result.records = std::move(*records);
+  return {};
 }
 
 }  // namespace
@@ -139,7 +146,10 @@ env::Task<std::vector<FetchResult>> ReplicaManager::fetch(FetchParams params) {
     std::int64_t bytes = 0;
     bool settled = slots.empty();
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (!slots[i].settled) read(slots[i], params.partitions[i], params, left, bytes == 0);
+      if (!slots[i].settled) {
+        const Status done = read(slots[i], params.partitions[i], params, left, bytes == 0);
+        if (!done) impl.fatal(done.error());
+      }
       bytes += static_cast<std::int64_t>(slots[i].result.records.size());
       settled = settled || slots[i].settled;
     }

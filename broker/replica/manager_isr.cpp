@@ -36,12 +36,8 @@ AlterResult result_of(const meta::AlterPartitionResponse::Partition& answer, Nod
       ORDEAL_MARK("replica.isr_proposal_overtaken");
       result.outcome = AlterOutcome::overtaken;
       break;
-    case code::kStaleBrokerEpoch:
-      ORDEAL_MARK("replica.isr_proposal_of_old_registration");
-      result.outcome = AlterOutcome::not_sent;
-      break;
     default:
-      ORDEAL_MARK("replica.isr_proposal_unanswered");
+      ORDEAL_MARK("replica.isr_proposal_ahead_of_controller");
       result.outcome = AlterOutcome::unknown;
   }
   return result;
@@ -102,11 +98,15 @@ env::Task<bool> ReplicaManager::Impl::send_once(std::map<TopicPartition, Replica
   AlterResult otherwise;  // unknown
   if (response && response->error_code() == meta::error_code::kNone && response->has_alter_partition()) {
     const auto& body = response->alter_partition();
-    if (body.error_code() == meta::error_code::kStaleBrokerEpoch) otherwise.outcome = AlterOutcome::not_sent;
+    if (body.error_code() == meta::error_code::kStaleBrokerEpoch) {
+      ORDEAL_MARK("replica.isr_proposal_of_old_registration");
+      otherwise.outcome = AlterOutcome::not_sent;
+    }
     for (const auto& answer : body.partitions()) {
       results[{answer.topic_id(), answer.partition()}] = result_of(answer, options.node_id);
     }
   }
+  if (!response) ORDEAL_MARK("replica.isr_proposal_unanswered");
   bool again = false;
   for (const auto& [key, what] : sent) {
     const auto& [replica, proposal] = what;

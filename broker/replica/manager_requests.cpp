@@ -97,7 +97,8 @@ ListOffsetsResult answer(const std::optional<log::TimestampOffset>& found) {
   return result;
 }
 
-ListOffsetsResult list_one(Replica& replica, const ListOffsetsQuery& query) {
+// `broken` is set when the device refused a read: then the log directory has failed, as in a fetch.
+ListOffsetsResult list_one(Replica& replica, const ListOffsetsQuery& query, std::optional<Error>& broken) {
   ListOffsetsResult result;
   result.error = replica.partition().check_leader(query.current_leader_epoch);
   if (result.error != ErrorCode::none) return result;
@@ -128,6 +129,7 @@ ListOffsetsResult list_one(Replica& replica, const ListOffsetsQuery& query) {
                          ? replica.log().max_timestamp(visible)
                          : replica.log().offset_for_timestamp(query.timestamp, visible);
   if (found) return answer(*found);
+  if (found.error().code == Errc::io) broken = found.error().at(replica.at().to_string());
   result.error = ErrorCode::kafka_storage_error;
   return result;
 }
@@ -141,7 +143,9 @@ env::Task<std::vector<ListOffsetsResult>> ReplicaManager::list_offsets(std::vect
     ListOffsetsResult result;
     result.error = found.error;
     if (found.replica && found.replica->busy()) result.error = ErrorCode::not_leader_or_follower;
-    if (result.error == ErrorCode::none) result = list_one(*found.replica, query);
+    std::optional<Error> broken;
+    if (result.error == ErrorCode::none) result = list_one(*found.replica, query, broken);
+    if (broken) impl_->fatal(*broken);
     results.push_back(result);
   }
   co_return results;
