@@ -1,6 +1,7 @@
 // What is left after kills, power cuts and torn writes is a prefix that holds everything flushed (CrashPrefix).
 #include <doctest/doctest.h>
 
+#include "broker/base/mark.h"
 #include "broker/log/test_log.h"
 
 namespace ordeal::log {
@@ -140,6 +141,25 @@ TEST_CASE("missing or damaged indexes and epoch checkpoints are rebuilt from the
       CHECK(t.values(0, 1) == values);
       CHECK(t.log->epochs().entries() == epochs);
     }
+  }
+}
+
+TEST_CASE(
+    "an epoch checkpoint that lacks the newest epochs is completed from the batches, also below the recovery point") {
+  for (const bool clean : {true, false}) {
+    CAPTURE(clean);
+    TestLog t(small_segments());
+    for (int i = 0; i < 20; ++i) t.append({.records = 2}, i / 7);
+    const auto epochs = t.log->epochs().entries();
+    REQUIRE(epochs.size() == 3);
+    REQUIRE(t.log->close_clean());
+    t.log.reset();
+    const ByteView older = as_bytes("0\n1\n0 0\n");
+    *t.disk->content(std::string(TestLog::kDir) + "/leader-epoch-checkpoint") = Bytes(older.begin(), older.end());
+    const std::uint64_t before = mark_counts().at("log.epochs_rebuilt");
+    t.open({clean, 40, 0});
+    CHECK(mark_counts().at("log.epochs_rebuilt") > before);
+    CHECK(t.log->epochs().entries() == epochs);
   }
 }
 
