@@ -210,6 +210,20 @@ TEST_CASE("duplicate: a deposed leader may refuse what its own log lacks") {
   CHECK(given_up.audit({{0, 0}, {1, 1}}, 2).judge(moved).find("duplicate")->status == Standing::allowed);
 }
 
+TEST_CASE("duplicate: a leader that a watcher saw late may have led since its last look") {
+  const auto judged = [](bool told_since_when) {
+    Context moved;
+    moved.traces = {leader(1, 1, 1), leader(9'000'000'000, 2, 2)};
+    if (told_since_when) moved.traces.back().body["not_before"] = 2;
+    Script s;
+    s.send(0, 0).audit({{0, 0}, {1, 0}}, 2).batch(0, 0, 7, 0, 0, 2).batch(1, 1, 7, 1, 0, 2);
+    s.recorder().producer_reset({1, 5, 7, 0, 7, 1, 45, 0, 0, 1});
+    return s.judge(moved).find("duplicate")->status;
+  };
+  CHECK(judged(false) == Standing::violated);  // n1 led alone then, so it must have had the batch
+  CHECK(judged(true) == Standing::allowed);
+}
+
 TEST_CASE("duplicate: a copy that no audited batch covers charges nobody") {
   Script s;
   s.send(0, 0).poll({{0, 0}, {1, 0}}).audit({{0, 0}}, 1).batch(0, 0, 7, 0, 0);

@@ -146,7 +146,10 @@ std::map<TopicPartition, PartitionStory> partition_stories(const std::vector<Tra
                               static_cast<PartitionId>(number_of(event.body, "partition", -1))};
     const auto epoch = static_cast<LeaderEpoch>(number_of(event.body, "leader_epoch", -1));
     PartitionStory& story = stories[name];
-    if (leader) story.reigns.push_back({epoch, event.node, event.t_ns});
+    // A watcher saw it some time after it happened, and says since when it can have been so.
+    const auto not_before =
+        static_cast<std::uint64_t>(number_of(event.body, "not_before", static_cast<std::int64_t>(event.t_ns)));
+    if (leader) story.reigns.push_back({epoch, event.node, event.t_ns, not_before});
     story.isr.push_back(
         {event.t_ns, epoch, number_of(event.body, "partition_epoch", -1), parse_nodes(text_of(event.body, "isr"))});
   }
@@ -215,7 +218,7 @@ std::uint64_t Evidence::leader_moved_ns(const TopicPartition& partition) const {
   if (story == stories_.end() || story->second.reigns.empty() || dropped_ > 0) return troubled ? 0 : kNever;
   std::uint64_t moved = kNever;
   for (const Reign& reign : story->second.reigns)
-    if (reign.leader != story->second.reigns.front().leader) moved = std::min(moved, reign.from_ns);
+    if (reign.leader != story->second.reigns.front().leader) moved = std::min(moved, reign.not_before_ns);
   return moved;
 }
 

@@ -41,6 +41,7 @@ struct Reign {  // one leader epoch of a partition
   LeaderEpoch epoch = kNoEpoch;
   std::int32_t leader = -1;
   std::uint64_t from_ns = 0;
+  std::uint64_t not_before_ns = 0;  // earlier than from_ns where somebody else saw it and told it late
 };
 
 struct IsrState {
