@@ -31,6 +31,7 @@ void close_fd(int& fd) {
 
 // Between fork and exec: only what is safe in a copy of a program with threads.
 [[noreturn]] void become(char* const* argv, int in, int out, pid_t parent) {
+  ::setpgid(0, 0);  // a signal that asks our group to stop is for us: the adapter is told in its own words
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   sigset_t none;
