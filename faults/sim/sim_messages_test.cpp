@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "broker/meta/control_codec.h"
 #include "faults/sim/sim_framer.h"
 #include "faults/sim/sim_world.h"
@@ -364,6 +366,93 @@ TEST_CASE("the message log tells who said what, when it came, and what was lost;
   CHECK(std::count_if(seen.begin(), seen.end(), [](const MessageSeen& m) { return m.reply && m.api == "Fetch"; }) ==
         10);
   CHECK_FALSE(seen.back().arrived_at.has_value());
+}
+
+// What the log says became of a Produce request that the client sends once `before` has happened; `after` follows its
+// sending, and a second later the world ends.
+std::string fate(const std::function<void(Fixture&)>& before, const std::function<void(Fixture&)>& after = {},
+                 std::uint64_t seed = 1) {
+  std::vector<MessageSeen> seen;
+  Fixture test(seed);
+  test.network().on_message([&](const MessageSeen& message) { seen.push_back(message); });
+  before(test);
+  test.world.spawn(*test.client_env, write(test.client.get(), request(kProduce, 5, 300)), "ask");
+  test.world.run_for(1us);
+  if (after) after(test);
+  test.world.run_for(1s);
+  test.network().on_message({});
+  const auto found = std::ranges::find(seen, 5, &MessageSeen::correlation);
+  REQUIRE(found != seen.end());
+  CHECK(found->arrived_at.has_value() == found->lost.empty());
+  return found->lost + (found->note.empty() ? "" : "note: " + found->note);
+}
+
+void dies(Fixture& test, bool power) {
+  if (power)
+    test.world.power_cut(1);
+  else
+    test.world.kill(1);
+  test.server.release();  // went with the node's frames
+  test.listener.release();
+}
+
+TEST_CASE("a message that never arrived says why") {
+  const auto nothing = [](Fixture&) {};
+  const auto fault = [](Action action, std::string name) {
+    return [=](Fixture& test) {
+      test.network().add_message_fault({.api = "Produce", .action = action, .by = 100ms, .name = name});
+    };
+  };
+  CHECK(fate(nothing).empty());
+  CHECK(fate(fault(Action::drop, "d")) == "dropped by fault d");
+  CHECK(fate(fault(Action::drop, "")) == "dropped by a fault");
+  CHECK(fate(fault(Action::hold, "h")) == "held by fault h");
+  CHECK(fate(fault(Action::delay, "s")) == "note: delayed by fault s");
+  CHECK(fate(fault(Action::hold, "h"), [](Fixture& test) { test.network().release("h"); }) == "note: held by fault h");
+  CHECK(fate([](Fixture& test) {
+          test.network().add_message_fault({.api = "Fetch", .action = Action::hold, .name = "h"});
+          test.ask(kFetch, 4);
+        }) == "behind a message that a fault holds");
+  const auto cut = [](Fixture& test) { test.world.cut_one_way(kClient, kServer); };
+  CHECK(fate(cut) == "held back by a cut");
+  CHECK(fate(cut, [](Fixture& test) {
+          test.world.run_for(10ms);
+          test.world.heal_one_way(kClient, kServer);
+        }) == "note: held back by a cut");
+  CHECK(fate([](Fixture& test) { test.network().clog(kClient, kServer, test.world.now() + 1h); }) ==
+        "held back by a clogged link");
+  CHECK(fate(nothing, [](Fixture& test) { dies(test, false); }) == "the receiver's process was dead");
+  CHECK(fate(nothing, [](Fixture& test) { dies(test, true); }) == "the receiver was down: no power");
+  CHECK(fate(nothing, [](Fixture& test) { test.server->close(); }) == "the receiver had closed the connection");
+  CHECK(fate(nothing, [](Fixture& test) { test.network().half_open(kServer, kClient); }) ==
+        "the receiver had forgotten the connection");
+  CHECK(fate(nothing, [](Fixture& test) { test.network().reset_connections(kClient, kServer); }) ==
+        "connection reset by a fault");
+  CHECK(fate([](Fixture& test) { test.network().lose(kClient, kServer, 1); }) ==
+        "connection reset: a lossy link lost data");
+  const std::string both = fate(cut, [](Fixture& test) {
+    test.world.run_for(10ms);
+    test.server->close();
+    test.world.heal_one_way(kClient, kServer);
+  });
+  CHECK(both.starts_with("held back by a cut until 0."));
+  CHECK(both.ends_with(" s, then: the receiver had closed the connection"));
+}
+
+TEST_CASE("what is still on its way, or was never sent whole, is lost when the log ends") {
+  std::vector<MessageSeen> seen;
+  Fixture test;
+  test.network().on_message([&](const MessageSeen& message) { seen.push_back(message); });
+  const Bytes whole = request(kProduce, 1, 3000);
+  test.world.spawn(*test.client_env, write(test.client.get(), Bytes(whole.begin(), whole.begin() + 100)), "half");
+  test.world.run_for(100ms);
+  test.client->close();
+  test.world.spawn(test.world.env(1), write(test.server.get(), reply(77)), "answer");
+  test.world.run_for(1us);
+  test.network().on_message({});
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].lost == "the sender ended the connection before all of it was sent");
+  CHECK(seen[1].lost == "still on its way at the end");
 }
 
 }  // namespace ordeal::sim

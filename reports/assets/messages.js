@@ -8,16 +8,16 @@ const Messages = (() => {
   const data = JSON.parse(source.textContent);
   const host = document.getElementById("message-lanes"), canvas = host.querySelector("canvas"), tip = document.getElementById("message-tip");
   const said = document.getElementById("message-said"), pen = canvas.getContext("2d");
-  const LEFT = 46, TOP = 34, FOOT = 26, LABELS = 400, HEADS = 3000, LEAST_US = 200;
-  const ROW = Math.max(84, Math.min(136, 560 / data.lanes.length));  // few lanes leave room for words between them
-  const quiet = data.apis.map((name) => /heartbeat|^ping$|\(idle\)/i.test(name));
+  const LEFT = 46, TOP = 34, HEAD = 34, FOOT = 26, LABELS = 400, HEADS = 3000, LEAST_US = 200;
+  const ROW = Math.max(84, Math.min(150, 600 / data.lanes.length));  // few lanes leave room for words between them
+  const quiet = data.apis.map((name) => /heartbeat|^ping$|^Metadata$|^ApiVersions$|\(idle\)/i.test(name));
   const state = { from: 0, to: data.length_us, off: new Set(data.apis.map((_, i) => i).filter((i) => quiet[i])), partition: -1, chosen: -1, cursor: null, drag: null };
   let colours = {}, width = 0, drawn = [], labelled = [], frame = 0;
 
-  const height = () => TOP + ROW * data.lanes.length + FOOT;
+  const height = () => TOP + 2 * HEAD + ROW * (data.lanes.length - 1) + FOOT;
   const x = (t) => LEFT + ((t - state.from) / (state.to - state.from)) * (width - LEFT - 8);
   const timeAt = (px) => state.from + ((px - LEFT) / (width - LEFT - 8)) * (state.to - state.from);
-  const y = (lane) => TOP + ROW * lane + ROW / 2;
+  const y = (lane) => TOP + HEAD + ROW * lane;
   const clamp = (t) => Math.min(data.length_us, Math.max(0, t));
   const when = (us) => clockText((us + data.t0_us) * 1000, 6);
   const fits = (m) => !state.off.has(m[4]) && (state.partition < 0 || !m[6].length || m[6].includes(state.partition));
@@ -216,16 +216,17 @@ const Messages = (() => {
       pen.fillStyle = colours[colour];
       pen.textAlign = "center";
       pen.fillText(glyph, px, y(lane));
-      const wide = pen.measureText(text).width, row = free[lane].findIndex((end) => end < px);
+      const wide = pen.measureText(text).width, row = free[lane].findIndex((end) => end < Math.min(px, width - wide - 10));
       if (row < 0 || (kind === "hw" && row > 0)) continue;
+      const left = Math.min(px + 6, width - wide - 4), line = y(lane) - 11 - row * 12;
       free[lane][row] = px + wide + 14;
       pen.textAlign = "left";
       pen.lineWidth = 3;
       pen.strokeStyle = colours.panel;
-      pen.strokeText(text, px + 6, y(lane) - 11 - row * 12);
+      pen.strokeText(text, left, line);
       pen.fillStyle = kind === "cut" ? colours.violated : colours.ink;
-      pen.fillText(text, px + 6, y(lane) - 11 - row * 12);
-      taken.push([px + 6, px + 6 + wide, y(lane) - 11 - row * 12]);
+      pen.fillText(text, left, line);
+      taken.push([left, left + wide, line]);
     }
     return taken;
   }

@@ -265,6 +265,22 @@ Told ControlWords::request(const ControllerRequest& request) {
   return {};
 }
 
+Told ControlWords::altered(const AlterPartitionResponse& body, const Told& asked) const {
+  Told answer{"alter partition", {}};
+  for (const auto& part : body.partitions()) {
+    if (answer.parts.size() >= kPartsMax) break;
+    const std::string name = partition_name(names_.of(part.topic_id()), part.partition());
+    const auto wish = std::ranges::find(asked.parts, name, &Told::Part::partition);
+    std::string words =
+        fmt::format("ISR {}: done, {} epoch {}", set_of(part.isr()), leader_words(part.leader()), part.leader_epoch());
+    if (part.error_code() != 0)
+      words =
+          fmt::format("{}: refused {}", wish == asked.parts.end() ? "" : wish->words, error_words(part.error_code()));
+    answer.parts.push_back({name, std::move(words)});
+  }
+  return answer;
+}
+
 Told ControlWords::response(const ControllerResponse& response, const Told& asked) {
   Told told{asked.say, asked.parts};
   if (response.error_code() != 0) {
@@ -289,19 +305,7 @@ Told ControlWords::response(const ControllerResponse& response, const Told& aske
         told.say = outcome(body.error_code(), "") + ": " + told.say;
         return told;
       }
-      Told answer{"alter partition", {}};
-      for (const auto& part : body.partitions()) {
-        if (answer.parts.size() >= kPartsMax) break;
-        const std::string name = partition_name(names_.of(part.topic_id()), part.partition());
-        const auto wish = std::ranges::find(asked.parts, name, &Told::Part::partition);
-        std::string words = fmt::format("ISR {}: done, {} epoch {}", set_of(part.isr()), leader_words(part.leader()),
-                                        part.leader_epoch());
-        if (part.error_code() != 0)
-          words = fmt::format("{}: refused {}", wish == asked.parts.end() ? "" : wish->words,
-                              error_words(part.error_code()));
-        answer.parts.push_back({name, std::move(words)});
-      }
-      return answer;
+      return altered(body, asked);
     }
     case ControllerResponse::kCreateTopics:
       for (const auto& topic : response.create_topics().topics()) names_.learn(topic.topic_id(), topic.name());

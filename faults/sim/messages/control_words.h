@@ -23,6 +23,7 @@ class ControlWords {
   void record(const meta::MetadataRecord& record, Told& told, std::vector<std::string>& others);
   Told request(const meta::ControllerRequest& request);
   Told response(const meta::ControllerResponse& response, const Told& asked);
+  Told altered(const meta::AlterPartitionResponse& body, const Told& asked) const;
 
   TopicNames& names_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, Told> asked_;  // connection and correlation

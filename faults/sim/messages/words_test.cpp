@@ -48,8 +48,8 @@ struct Talk {
   }
   std::string raft(std::int64_t term, meta::raft::Message message) {
     meta::Envelope envelope;
-    envelope.set_from(2);
-    envelope.set_to(1);
+    message.from = 2;
+    message.to = 1;
     message.term = term;
     meta::encode_raft(message, envelope);
     return control(envelope);
