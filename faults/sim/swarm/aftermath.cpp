@@ -13,81 +13,102 @@ namespace ordeal::sim {
 namespace {
 
 // What may follow, in the plan's language. $n: the node that took the branch; $w: waits for the branch, and then a
-// drawn while; $p: a drawn while before it; $0: at once, $s, $m, $l: a drawn while, from nothing to 50 ms, 500 ms and 5
-// s, $h: any of these; $A, $B, $C: ids.
-constexpr std::string_view kMoves[] = {
-    // The node itself.
-    "- {id: $A, when: $w, do: proc.kill, on: $n, hold: $h}",
-    "- {id: $A, when: $w, do: node.power_cut, on: $n, hold: $h}",
-    "- {id: $A, when: $w, do: node.power_cut, on: $n, hold: $s}",
-    "- {id: $A, when: $w, do: node.crash, on: $n, hold: $m}",
-    "- {id: $A, when: $w, do: node.crash, on: $n, params: {path: .log}, hold: $m}",
-    "- {id: $A, when: $w, do: proc.pause, on: $n, hold: $l}",
-    "- {id: $A, when: $w, do: proc.restart, on: $n, hold: $m}",
-    "- {id: $A, when: $w, do: proc.kill, on: $n, hold: $s}\n"
-    "- {id: $B, when: {after: $A, phase: heal, delay: $h}, do: node.power_cut, on: $n, hold: $m}",
-    "- {id: $A, when: $w, do: net.partition, on: $n, params: {shape: brokers-not-clients}, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: $n, params: {listeners: [control]}, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: $n, params: {listeners: [replication]}, hold: $l}",
-    // Everybody.
-    "- {id: $A, when: $w, do: node.power_cut, on: all, hold: $m}",
-    "- {id: $A, when: $w, do: node.power_cut, on: all, hold: $s}",
-    "- {id: $A, when: $w, do: proc.kill, on: all, hold: $s}",
-    "- {id: $A, when: $w, do: proc.restart, on: all, hold: $s}",
-    // Everybody else: the node is what is left.
-    "- {id: $A, when: $w, do: proc.kill, on: all - $n, hold: $h}",
-    "- {id: $A, when: $w, do: node.power_cut, on: all - $n, hold: $h}",
-    "- {id: $A, when: $w, do: proc.kill, on: one(all - $n), hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $l}, do: proc.kill, on: all - $n, hold: $l}",
-    "- {id: $A, when: $w, do: proc.pause, on: all - $n, hold: $l}",
-    // Who leads.
-    "- {id: $A, when: $w, do: proc.kill, on: leader, hold: $h}",
-    "- {id: $A, when: $w, do: node.power_cut, on: leader, hold: $h}",
-    "- {id: $A, when: $w, do: net.partition, on: leader, params: {listeners: [control]}, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: leader, params: {shape: brokers-not-clients}, hold: $l}",
-    "- {id: $A, when: $w, do: proc.restart, on: leader, hold: $m}",
-    "- {id: $A, when: $w, do: proc.kill, on: leader, hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $l}, do: proc.kill, on: leader, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: leader, params: {listeners: [control]}, hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $l}, do: proc.kill, on: leader, hold: $l}",
-    "- {id: $A, when: $w, do: node.power_cut, on: leader, hold: $s}\n"
-    "- {id: $B, when: {after: $A, phase: heal, delay: $h}, do: node.power_cut, on: leader, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: {from: leader, to: follower}, params: {shape: link, listeners: "
-    "[replication]}, hold: $l}",
-    // Who controls.
-    "- {id: $A, when: $w, do: proc.kill, on: controller, hold: $h}",
-    "- {id: $A, when: $w, do: node.power_cut, on: controller, hold: $h}",
-    "- {id: $A, when: $w, do: proc.pause, on: controller, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: controller, params: {listeners: [control]}, hold: $l}",
-    "- {id: $A, when: $w, do: net.partition, on: controller, params: {listeners: [control]}, hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $l}, do: proc.kill, on: controller, hold: $l}",
-    // One after another.
-    "- {id: $A, when: $w, do: proc.kill, on: one(up), hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $m}, do: proc.kill, on: one(up), hold: $l}\n"
-    "- {id: $C, when: {after: $B, phase: begin, delay: $m}, do: proc.kill, on: up, hold: $l}",
-    "- {id: $A, when: $w, do: proc.restart, on: one(up), hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $l}, do: proc.restart, on: one(up), hold: $m}",
-    // Replies that were under way, and a retry that meets other brokers.
-    "- {id: $A, when: $p, do: net.message, on: {from: leader, to: clients}, params: {api: Produce, reply: true, "
-    "action: drop, count: 20}, hold: $l}\n"
-    "- {id: $B, when: $w, do: node.power_cut, on: all, hold: $s}",
-    "- {id: $A, when: $p, do: net.message, on: {from: leader, to: clients}, params: {api: Produce, reply: true, "
-    "action: drop, count: 20}, hold: $l}\n"
-    "- {id: $B, when: $w, do: node.power_cut, on: leader, hold: $m}",
-    // Messages of the metadata's voters.
-    "- {id: $A, when: $p, do: net.message, params: {api: raft_vote, action: delay, by: $m, count: 3}, hold: $l}\n"
-    "- {id: $B, when: $w, do: node.power_cut, on: $n, hold: $s}",
-    "- {id: $A, when: $w, do: net.message, on: {from: $n}, params: {api: raft_append, action: drop, count: 10}, "
-    "hold: $l}\n"
-    "- {id: $B, when: {after: $A, phase: begin, delay: $m}, do: proc.kill, on: $n, hold: $l}",
+// drawn while; $p: a drawn while before it; $s, $m, $l: a drawn while, up to 50 ms, 500 ms and 5 s, $h: any of these or
+// nothing; $a, $b, $c: ids.
+struct Move {
+  std::string_view suits;  // the groups of known bugs that it suits, and comes up three times as often for
+  std::string_view steps;
 };
+
+constexpr Move kMoves[] = {
+    // The node itself.
+    {"A", "- {id: $a, when: $w, do: proc.kill, on: $n, hold: $h}"},
+    {"AF", "- {id: $a, when: $w, do: proc.kill, on: $n, hold: $s}"},
+    {"EF", "- {id: $a, when: $w, do: node.power_cut, on: $n, hold: $h}"},
+    {"EF", "- {id: $a, when: $w, do: node.power_cut, on: $n, hold: $s}"},
+    {"EF", "- {id: $a, when: $w, do: node.crash, on: $n, hold: $m}"},
+    {"E", "- {id: $a, when: $w, do: node.crash, on: $n, params: {path: .log}, hold: $m}"},
+    {"A", "- {id: $a, when: $w, do: proc.pause, on: $n, hold: $l}"},
+    {"", "- {id: $a, when: $w, do: proc.restart, on: $n, hold: $m}"},
+    {"E", R"(- {id: $a, when: $w, do: proc.restart, on: $n, hold: $s}
+- {id: $b, when: {after: $a, phase: heal, delay: $m}, do: node.crash, on: $n, params: {path: .log}, hold: $m})"},
+    {"E", R"(- {id: $a, when: $w, do: proc.kill, on: $n, hold: $s}
+- {id: $b, when: {after: $a, phase: heal, delay: $h}, do: node.power_cut, on: $n, hold: $m})"},
+    {"A", "- {id: $a, when: $w, do: net.partition, on: $n, params: {shape: brokers-not-clients}, hold: $l}"},
+    {"AF", "- {id: $a, when: $w, do: net.partition, on: $n, params: {listeners: [control]}, hold: $l}"},
+    {"A", "- {id: $a, when: $w, do: net.partition, on: $n, params: {listeners: [replication]}, hold: $l}"},
+    // Everybody.
+    {"E", "- {id: $a, when: $w, do: node.power_cut, on: all, hold: $m}"},
+    {"EF", "- {id: $a, when: $w, do: node.power_cut, on: all, hold: $s}"},
+    {"", "- {id: $a, when: $w, do: proc.kill, on: all, hold: $s}"},
+    {"", "- {id: $a, when: $w, do: proc.restart, on: all, hold: $s}"},
+    // Everybody else: the node is what is left.
+    {"AF", "- {id: $a, when: $w, do: proc.kill, on: all - $n, hold: $h}"},
+    {"E", "- {id: $a, when: $w, do: node.power_cut, on: all - $n, hold: $h}"},
+    {"AE", R"(- {id: $a, when: $w, do: proc.kill, on: one(all - $n), hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $l}, do: proc.kill, on: all - $n, hold: $l})"},
+    {"", "- {id: $a, when: $w, do: proc.pause, on: all - $n, hold: $l}"},
+    // Who leads.
+    {"A", "- {id: $a, when: $w, do: proc.kill, on: leader, hold: $h}"},
+    {"A", "- {id: $a, when: $w, do: proc.kill, on: leader, hold: $l}"},
+    {"AE", "- {id: $a, when: $w, do: node.power_cut, on: leader, hold: $h}"},
+    {"A", "- {id: $a, when: $w, do: net.partition, on: leader, params: {listeners: [control]}, hold: $l}"},
+    {"A", "- {id: $a, when: $w, do: net.partition, on: leader, params: {shape: brokers-not-clients}, hold: $l}"},
+    {"A", "- {id: $a, when: $w, do: proc.restart, on: leader, hold: $m}"},
+    {"A", R"(- {id: $a, when: $w, do: proc.kill, on: leader, hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $l}, do: proc.kill, on: leader, hold: $l})"},
+    {"A", R"(- {id: $a, when: $w, do: net.partition, on: leader, params: {listeners: [control]}, hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $l}, do: proc.kill, on: leader, hold: $l})"},
+    {"AE", R"(- {id: $a, when: $w, do: node.power_cut, on: leader, hold: $s}
+- {id: $b, when: {after: $a, phase: heal, delay: $h}, do: node.power_cut, on: leader, hold: $l})"},
+    {"A",
+     "- {id: $a, when: $w, do: net.partition, on: {from: leader, to: follower}, params: {shape: link, listeners: "
+     "[replication]}, hold: $l}"},
+    // Who controls.
+    {"F", "- {id: $a, when: $w, do: proc.kill, on: controller, hold: $h}"},
+    {"F", "- {id: $a, when: $w, do: node.power_cut, on: controller, hold: $h}"},
+    {"F", "- {id: $a, when: $w, do: proc.pause, on: controller, hold: $l}"},
+    {"F", "- {id: $a, when: $w, do: net.partition, on: controller, params: {listeners: [control]}, hold: $l}"},
+    {"F", R"(- {id: $a, when: $w, do: net.partition, on: controller, params: {listeners: [control]}, hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $l}, do: proc.kill, on: controller, hold: $l})"},
+    // One after another.
+    {"A", R"(- {id: $a, when: $w, do: proc.kill, on: one(up), hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $m}, do: proc.kill, on: one(up), hold: $l}
+- {id: $c, when: {after: $b, phase: begin, delay: $m}, do: proc.kill, on: up, hold: $l})"},
+    {"A", R"(- {id: $a, when: $w, do: proc.restart, on: follower, hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $m}, do: proc.restart, on: follower, hold: $l}
+- {id: $c, when: {after: $b, phase: begin, delay: $m}, do: node.power_cut, on: leader, hold: $s})"},
+    {"A", R"(- {id: $a, when: $w, do: proc.restart, on: one(up), hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $l}, do: proc.restart, on: one(up), hold: $m})"},
+    // Replies that were under way, and a retry that meets other brokers.
+    {"BE", R"(- {id: $a, when: $p, do: net.simplex, on: {from: leader, to: clients}, hold: $l}
+- {id: $b, when: $w, do: node.power_cut, on: all, hold: $s})"},
+    {"BE", R"(- {id: $a, when: $p, do: net.simplex, on: {from: all, to: clients}, hold: $l}
+- {id: $b, when: $w, do: node.power_cut, on: all, hold: $m})"},
+    {"B", R"(- {id: $a, when: $p, do: net.simplex, on: {from: leader, to: clients}, hold: $l}
+- {id: $b, when: $w, do: node.power_cut, on: leader, hold: $m})"},
+    // Messages of the metadata's voters.
+    {"F", R"(- {id: $a, when: $p, do: net.message, params: {api: raft_vote, action: delay, by: $m, count: 3}, hold: $l}
+- {id: $b, when: $w, do: node.power_cut, on: $n, hold: $s})"},
+    {"F",
+     R"(- {id: $a, when: $w, do: net.message, on: {from: $n}, params: {api: raft_append, action: drop, count: 10}, hold: $l}
+- {id: $b, when: {after: $a, phase: begin, delay: $m}, do: proc.kill, on: $n, hold: $l})"},
+};
+
+// Those that suit the bug's group more often.
+const Move& draw_move(Random& random, mutation::Bug bug) {
+  const char group = mutation::info_of(bug).id.front();
+  std::vector<const Move*> bag;
+  for (const Move& move : kMoves) bag.insert(bag.end(), move.suits.contains(group) ? 3 : 1, &move);
+  return *bag[random.below(bag.size())];
+}
 
 class Draft {
  public:
   Draft(Random random, const BranchRun& run, std::uint64_t variant) : random_(random), run_(run), variant_(variant) {}
 
   std::string add_move() {
-    const std::string_view steps = kMoves[random_.below(std::size(kMoves))];
+    const std::string_view steps = draw_move(random_, run_.bug).steps;
     ++moves_;
     std::string text;
     for (std::size_t i = 0; i < steps.size(); ++i)
@@ -105,10 +126,10 @@ class Draft {
       case 'w':
         return fmt::format("{{event: mutation.ran, where: {{run: {}}}, delay: {}}}", run_.run, time(drawn('h') / 2));
       case 'p':
-        return time(std::max<Duration>(run_.at.time_since_epoch() - drawn('h') / 2 - 1us, 1us));
-      case 'A':
-      case 'B':
-      case 'C':
+        return time(std::max<Duration>(run_.at.time_since_epoch() - drawn('m') * 2 - 1us, 1us));
+      case 'a':
+      case 'b':
+      case 'c':
         return fmt::format("v{}.{}{}", variant_, moves_, what);
       default:
         return time(drawn(what));
@@ -119,7 +140,7 @@ class Draft {
   Duration drawn(char length) {
     if (length == 'h') length = one_of(random_, {'0', '0', 's', 's', 's', 'm', 'm', 'l'});
     const Duration longest = length == '0' ? 0ms : length == 's' ? 50ms : length == 'm' ? 500ms : 5s;
-    const Duration length_drawn = longest == 0ms ? Duration(0) : Duration(1us) * random_.between(0, longest / 1us);
+    const Duration length_drawn = longest == 0ms ? Duration(0) : Duration(1us) * random_.between(1, longest / 1us);
     last_ = std::max(last_, length_drawn);
     return length_drawn;
   }

@@ -2,7 +2,8 @@
 //
 // A variant is the same world up to that run of the branch, and then something more happens to it: a few further steps
 // of its plan, which wait for the trace event mutation.ran with the run's number. So a search that reached a rare state
-// once can try many ends from there. What is drawn knows which node took the branch and when, never which bug it is.
+// once can try many ends from there. What is drawn knows which node took the branch and when, and the bug's group,
+// whose odds it follows; nothing else of the bug.
 //
 // Invariants: a variant number always gives the same steps; every step is one that any plan may have (legal for a
 // correct broker, no damage); nothing of the world but its plan and its length changes.
