@@ -1,5 +1,7 @@
 #include "faults/plan/conductor.h"
 
+#include <algorithm>
+
 #include "broker/base/check.h"
 
 namespace ordeal::plan {
@@ -30,17 +32,25 @@ void Conductor::notify(Duration now, std::size_t step, Phase phase) {
 }
 
 // A step that never began has nothing to heal, so what waits for its heal may go on; what waits for its begin may not.
+// Of a manoeuvre nothing goes on: its later steps only mean something after the earlier ones.
 void Conductor::abandon(Duration now, std::size_t step) {
   progress_[step].state = State::over;
   progress_[step].due.reset();
-  notify(now, step, Phase::heal);
   for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
     const Trigger& when = plan_.steps[i].when;
-    if (progress_[i].state == State::waiting && when.kind == Trigger::Kind::after && when.phase == Phase::begin &&
-        when.step == plan_.steps[step].id) {
+    const bool after = when.kind == Trigger::Kind::after && when.step == plan_.steps[step].id &&
+                       (when.phase == Phase::begin || !plan_.steps[i].of.empty());
+    if (progress_[i].state == State::waiting && (after || when.since == plan_.steps[step].id)) {
       abandon(now, i);  // steps cannot form a cycle: the parser refuses one
     }
   }
+  notify(now, step, Phase::heal);
+}
+
+bool Conductor::since_begun(const Trigger& when) const {
+  if (when.since.empty()) return true;
+  const auto since = std::ranges::find(plan_.steps, when.since, &Step::id);
+  return since != plan_.steps.end() && progress_[static_cast<std::size_t>(since - plan_.steps.begin())].begun;
 }
 
 std::vector<Action> Conductor::collect(Duration now) {
@@ -80,8 +90,8 @@ std::vector<Action> Conductor::observe(Duration now, const TraceEvent& event) {
   for (std::size_t i = 0; i < progress_.size(); ++i) {
     Progress& progress = progress_[i];
     const Step& step = plan_.steps[i];
-    if (progress.state == State::waiting && step.when.kind == Trigger::Kind::event && matches(step.when.event, event) &&
-        ++progress.seen == step.when.event.nth) {
+    if (progress.state == State::waiting && step.when.kind == Trigger::Kind::event && since_begun(step.when) &&
+        matches(step.when.event, event) && ++progress.seen == step.when.event.nth) {
       arm(now, i);
     } else if (progress.state == State::held && step.until && matches(step.until->event, event) &&
                ++progress.until_seen == step.until->event.nth) {
@@ -96,6 +106,7 @@ std::vector<Action> Conductor::began(Duration now, std::size_t step) {
   if (progress.state != State::beginning) return {};  // finish() has overtaken it
   const Step& what = plan_.steps[step];
   progress.state = State::held;
+  progress.begun = true;
   if (what.hold) progress.due = now + *what.hold;
   if (what.until) progress.due = now + what.until->timeout;
   notify(now, step, Phase::begin);

@@ -45,12 +45,14 @@ class Conductor {
   struct Progress {
     State state = State::waiting;
     std::optional<Duration> due;  // armed: begin then; held: heal then
-    int seen = 0;                 // matches of the trigger's event
+    bool begun = false;
+    int seen = 0;  // matches of the trigger's event
     int until_seen = 0;
   };
   void arm(Duration now, std::size_t step);
   void notify(Duration now, std::size_t step, Phase phase);
   void abandon(Duration now, std::size_t step);
+  bool since_begun(const Trigger& when) const;
   std::vector<Action> collect(Duration now);
 
   Plan plan_;

@@ -1,8 +1,10 @@
 #include "faults/plan/draw.h"
 
 #include <algorithm>
+#include <map>
 
 #include "broker/base/random.h"
+#include "faults/plan/expression.h"
 #include "faults/plan/sample.h"
 
 namespace ordeal::plan {
@@ -45,6 +47,39 @@ const Choice& pick(const std::vector<Choice>& choices, Random& random) {
   return choices.back();
 }
 
+// A manoeuvre as steps of its own, named after the id it was drawn under; the last end of a step, as far as it is
+// known.
+Duration draw_moves(const Choice& choice, const std::string& id, Duration at, const Distribution& hold, Random own,
+                    std::vector<Step>& into) {
+  const auto full = [&](const std::string& name) { return id + "." + name; };
+  std::map<std::string, std::pair<Duration, Duration>> times;  // begin and end
+  Duration last = at;
+  for (const Move& move : choice.moves) {
+    Random stream = own.fork(move.step.id);
+    Step step = move.step;
+    step.id = full(move.step.id);
+    step.of = choice.name.empty() ? id : choice.name;
+    step.seed = stream.next();
+    step.when.delay = round_ms(sample(move.delay, stream));
+    if (!step.until) step.hold = round_ms(sample(move.hold.value_or(hold), stream));
+    Duration begin = at;
+    if (step.when.kind == Trigger::Kind::time) {
+      step.when.time = at;
+      step.when.delay = {};
+    } else {
+      std::string& before = step.when.kind == Trigger::Kind::after ? step.when.step : step.when.since;
+      const bool heal = step.when.kind == Trigger::Kind::after && step.when.phase == Phase::heal;
+      begin = (heal ? times[before].second : times[before].first) + step.when.delay;
+      before = full(before);
+    }
+    for (std::string* text : {&step.on.nodes, &step.on.from, &step.on.to}) *text = rename_steps(*text, full);
+    times[move.step.id] = {begin, begin + step.hold.value_or(Duration::zero())};
+    last = std::max(last, times[move.step.id].second);
+    into.push_back(std::move(step));
+  }
+  return last;
+}
+
 void draw_random(const RandomSection& section, const Random& root, Duration stop, std::vector<Step>& into) {
   constexpr std::size_t kDrawnMax = 100'000;
   const std::vector<Choice> choices = enabled(section, root.fork("swarm"));
@@ -61,6 +96,10 @@ void draw_random(const RandomSection& section, const Random& root, Duration stop
     at = round_ms(std::max(at, *slot));  // wait for a free slot, or the overlap would exceed its bound
     if (at >= stop) return;
     const Choice& choice = pick(choices, own);
+    if (!choice.moves.empty()) {
+      *slot = draw_moves(choice, step.id, at, section.hold, own, into) + 1ms;
+      continue;
+    }
     step.when.time = at;
     step.verb = choice.verb;
     step.on = choice.on;

@@ -11,8 +11,10 @@ namespace ordeal::plan {
 namespace {
 
 constexpr std::array<std::string_view, 5> kPartitionRoles = {"leader", "follower", "followers", "isr", "outsiders"};
-constexpr std::array<std::string_view, 11> kSets = {"all",        "clients", "client", "random", "minority", "majority",
-                                                    "controller", "killed",  "paused", "up",     "one"};
+constexpr std::array<std::string_view, 13> kSets = {"voters", "observers", "all",      "clients",    "client",
+                                                    "random", "minority",  "majority", "controller", "killed",
+                                                    "paused", "up",        "one"};
+constexpr std::array<std::string_view, 3> kBound = {"same", "from", "to"};
 constexpr int kDepthMax = 50;
 constexpr std::size_t kTextMax = 4096;
 
@@ -28,6 +30,9 @@ class ExpressionParser {
     if (at_ < text_.size()) return bad(fmt::format("unexpected '{}'", text_[at_]));
     return result;
   }
+
+  // Position and length of each step's id, after parse().
+  const std::vector<std::pair<std::size_t, std::size_t>>& named() const { return named_; }
 
  private:
   std::unexpected<Error> bad(const std::string& why) const {
@@ -86,9 +91,11 @@ class ExpressionParser {
     while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '_'))
       ++at_;
     const std::string word(text_.substr(from, at_ - from));
+    const bool called = at_ < text_.size() && text_[at_] == '(';
     if (word.empty()) return bad("a host, a role or '(' is expected");
     if (is_partition_role(word)) return partition_role(word);
-    if (word == "one" && at_ < text_.size() && text_[at_] == '(') return one_of(depth);
+    if (word == "one" && called) return one_of(depth);
+    if (std::find(kBound.begin(), kBound.end(), word) != kBound.end()) return bound(word);
     if (std::find(kSets.begin(), kSets.end(), word) != kSets.end()) return set(word);
     return host(word, from);
   }
@@ -111,6 +118,19 @@ class ExpressionParser {
     }
     at_ = close + 1;
     return role;
+  }
+
+  Result<Expression> bound(const std::string& word) {
+    const std::size_t close = at_ < text_.size() && text_[at_] == '(' ? text_.find(')', at_) : std::string_view::npos;
+    if (close == std::string_view::npos || close == at_ + 1)
+      return bad(fmt::format("{} takes the id of a step, as in {}(s1)", word, word));
+    Expression result;
+    result.kind = Expression::Kind::bound;
+    result.word = word;
+    result.step = text_.substr(at_ + 1, close - at_ - 1);
+    named_.emplace_back(at_ + 1, result.step.size());
+    at_ = close + 1;
+    return result;
   }
 
   Result<Expression> one_of(int depth) {
@@ -146,6 +166,7 @@ class ExpressionParser {
     if (!numbered && word != "harness") {
       std::vector<std::string> known(kPartitionRoles.begin(), kPartitionRoles.end());
       known.insert(known.end(), kSets.begin(), kSets.end());
+      known.insert(known.end(), kBound.begin(), kBound.end());
       at_ = from;
       return bad("'" + word.substr(0, 64) + "' is no host (n1, c1) and no role" + suggest(word, known));
     }
@@ -156,6 +177,7 @@ class ExpressionParser {
 
   std::string_view text_;
   std::size_t at_ = 0;
+  std::vector<std::pair<std::size_t, std::size_t>> named_;
 };
 
 }  // namespace
@@ -165,5 +187,27 @@ bool is_partition_role(std::string_view word) {
 }
 
 Result<Expression> parse_expression(std::string_view text) { return ExpressionParser(text).parse(); }
+
+std::vector<std::string> steps_named(std::string_view text) {
+  ExpressionParser parser(text);
+  std::vector<std::string> ids;
+  if (!parser.parse()) return ids;
+  for (const auto& [at, size] : parser.named()) ids.emplace_back(text.substr(at, size));
+  return ids;
+}
+
+std::string rename_steps(std::string_view text, const std::function<std::string(const std::string&)>& rename) {
+  ExpressionParser parser(text);
+  std::string out;
+  std::size_t done = 0;
+  if (parser.parse()) {
+    for (const auto& [at, size] : parser.named()) {
+      out += text.substr(done, at - done);
+      out += rename(std::string(text.substr(at, size)));
+      done = at + size;
+    }
+  }
+  return out += text.substr(done);
+}
 
 }  // namespace ordeal::plan

@@ -32,7 +32,11 @@ constexpr std::pair<Verb, std::string_view> kVerbs[] = {{Verb::net_partition, "n
                                                         {Verb::disk_bitflip, "disk.bitflip"},
                                                         {Verb::node_amnesia, "node.amnesia"},
                                                         {Verb::clock_jump, "clock.jump"},
-                                                        {Verb::clock_drift, "clock.drift"}};
+                                                        {Verb::clock_drift, "clock.drift"},
+                                                        {Verb::partition_elect, "partition.elect"},
+                                                        {Verb::quorum_voters, "quorum.voters"},
+                                                        {Verb::clients_pause, "clients.pause"},
+                                                        {Verb::topic_set, "topic.set"}};
 
 constexpr std::pair<std::string_view, std::string_view> kBuiltin[] = {
 #include "faults/plan/builtin_plans.inc"
@@ -93,6 +97,10 @@ bool is_call_fault(Verb verb) {
   }
 }
 
+bool is_request(Verb verb) {
+  return verb == Verb::partition_elect || verb == Verb::quorum_voters || verb == Verb::topic_set;
+}
+
 bool is_damage(Verb verb) {
   return verb == Verb::node_amnesia || verb == Verb::disk_fsync_lie || verb == Verb::disk_bitflip;
 }
@@ -147,7 +155,10 @@ std::vector<Verb> verbs_of(const Plan& plan) {
   std::set<Verb> needed;
   for (const Step& step : plan.steps) needed.insert(step.verb);
   if (plan.random) {
-    for (const Choice& choice : plan.random->choose) needed.insert(choice.verb);
+    for (const Choice& choice : plan.random->choose) {
+      if (choice.moves.empty()) needed.insert(choice.verb);
+      for (const Move& move : choice.moves) needed.insert(move.step.verb);
+    }
   }
   return {needed.begin(), needed.end()};
 }

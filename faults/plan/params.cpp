@@ -21,6 +21,7 @@ constexpr std::string_view kOps[] = {
     "open",           "read", "write", "sync", "truncate", "rename", "remove", "list", "create_directory",
     "sync_directory", "any"};
 constexpr std::string_view kErrors[] = {"io", "no_space"};
+constexpr std::string_view kChanges[] = {"add", "remove"};
 
 bool is_one_of(Verb verb, std::initializer_list<Verb> list) {
   return std::find(list.begin(), list.end(), verb) != list.end();
@@ -75,6 +76,27 @@ void read_clock(Fields& fields, Reader& reader, Verb verb, Params& into) {
   }
 }
 
+void read_request(Fields& fields, Reader& reader, Verb verb, Params& into) {
+  const auto at = [&](std::string_view key) { return fields.path(key); };
+  if (verb == Verb::partition_elect) {
+    if (const auto value = fields.get("unclean")) into.unclean = reader.boolean(*value, at("unclean"));
+  }
+  if (verb == Verb::quorum_voters) {
+    if (const auto value = fields.get("change")) into.remove = word(reader, *value, at("change"), kChanges) == "remove";
+  }
+  if (verb != Verb::topic_set) return;
+  if (const auto value = fields.get("topic")) into.topic = reader.text(*value, at("topic"));
+  const auto value = fields.get("set");
+  if (!value) return;
+  if (!value->IsMap()) {
+    reader.complain(*value, at("set"), "a mapping such as {retention.ms: 1000} is expected");
+    return;
+  }
+  for (const auto& entry : *value) {
+    into.set.emplace_back(reader.text(entry.first, at("set")), reader.text(entry.second, at("set")));
+  }
+}
+
 }  // namespace
 
 void read_fault_params(Fields& fields, Reader& reader, Verb verb, Params& into) {
@@ -113,6 +135,7 @@ void read_fault_params(Fields& fields, Reader& reader, Verb verb, Params& into) 
     if (const auto value = fields.get("transient")) into.transient = reader.boolean(*value, at("transient"));
   }
   read_clock(fields, reader, verb, into);
+  read_request(fields, reader, verb, into);
 }
 
 void print_fault_params(const Params& params, Verb verb, nlohmann::json& into) {
@@ -141,6 +164,12 @@ void print_fault_params(const Params& params, Verb verb, nlohmann::json& into) {
   if (verb == Verb::clock_drift) {
     into["ppm"] = params.ppm;
     if (params.timers) into["timers"] = true;
+  }
+  if (verb == Verb::partition_elect && params.unclean) into["unclean"] = true;
+  if (verb == Verb::quorum_voters) into["change"] = params.remove ? "remove" : "add";
+  if (verb == Verb::topic_set) {
+    if (!params.topic.empty()) into["topic"] = params.topic;
+    for (const auto& [key, value] : params.set) into["set"][key] = value;
   }
 }
 

@@ -35,9 +35,12 @@ class Parser {
   using Node = YAML::Node;
   Step step(const Node& node, const std::string& path, std::size_t index);
   Choice choice(const Node& node, const std::string& path);
+  Choice manoeuvre(const Node& steps, const std::string& path);
+  Move move(const Node& node, const std::string& path);
+  void check_move(const Node& at, const std::string& path, const std::vector<Move>& earlier, const Move& move);
   RandomSection random(const Node& node, const std::string& path);
   Final final_section(const Node& node, const std::string& path);
-  Trigger trigger(const Node& node, const std::string& path);
+  Trigger trigger(const Node& node, const std::string& path, Distribution* delay = nullptr);
   Until until(const Node& node, const std::string& path);
   std::vector<FieldTest> field_tests(const Node& node, const std::string& path);
   Targets targets(const Node& node, const std::string& path);
@@ -47,7 +50,6 @@ class Parser {
   Verb verb(const Node& node, const std::string& path);
   Distribution distribution(const Node& node, const std::string& path);
   Resolution resolution(const Node& node, const std::string& path);
-  void check_targets(const Node& at, const std::string& path, Verb verb, const Params& params, Targets& on);
   void check_references(const Node& steps, const Plan& plan);
   void check_loss(const Node& document, const Plan& plan);
 
@@ -175,7 +177,8 @@ Params Parser::params(const Node& node, const std::string& path, Verb verb, std:
     if (const auto value = fields.get("purge")) result.purge = reader_.boolean(*value, at("purge"));
   } else if (is_link_fault(verb) || verb == Verb::net_refuse) {
     listeners_of(fields, verb, result);
-  } else if (verb != Verb::clock_jump && verb != Verb::clock_drift) {
+  } else if (verb != Verb::clock_jump && verb != Verb::clock_drift && !is_request(verb) &&
+             verb != Verb::clients_pause) {
     if (const auto value = fields.get("timeout")) result.timeout = reader_.duration(*value, at("timeout"));
     if (verb != Verb::proc_pause && verb != Verb::proc_restart) {
       if (const auto value = fields.get("restart")) result.restart = reader_.boolean(*value, at("restart"));
@@ -190,61 +193,6 @@ Params Parser::params(const Node& node, const std::string& path, Verb verb, std:
   read_fault_params(fields, reader_, verb, result);
   fields.finish();
   return result;
-}
-
-// Which targets a verb and shape need; fills in the documented defaults.
-void Parser::check_targets(const Node& at, const std::string& path, Verb verb, const Params& params, Targets& on) {
-  const bool links = !on.from.empty() || !on.to.empty();
-  const auto need_nodes = [&](std::string_view what) {
-    if (on.nodes.empty()) reader_.complain(at, path, fmt::format("{} needs targets, such as on: leader", what));
-    if (links) reader_.complain(at, path, fmt::format("{} takes a node set, not from and to", what));
-  };
-  const auto need_links = [&](std::string_view what) {
-    if (on.from.empty() || on.to.empty() || !on.nodes.empty()) {
-      reader_.complain(at, path, fmt::format("{} needs on: {{from: ..., to: ...}}", what));
-    }
-  };
-  const auto need = [&](bool given, std::string_view what) {
-    if (!given) reader_.complain(at, path, fmt::format("{} needs params: {{{}: ...}}", verb_name(verb), what));
-  };
-  if (verb == Verb::net_delay) need(params.by + params.jitter > Duration::zero(), "by");
-  if (verb == Verb::disk_slow) need(params.by > Duration::zero(), "by");
-  if (verb == Verb::clock_jump) need(params.offset != Duration::zero(), "offset");
-  if (verb == Verb::clock_drift) need(params.ppm != 0, "ppm");
-  if (verb == Verb::net_message && params.action == MessageAction::delay) need(params.by > Duration::zero(), "by");
-  if (verb == Verb::net_message) {  // either end may be left open
-    if (!on.nodes.empty()) reader_.complain(at, path, "net.message takes on: {from: ..., to: ...}, or none");
-    return;
-  }
-  if (verb == Verb::net_simplex || is_link_fault(verb)) {
-    if (links) {
-      need_links(fmt::format("{} between two sets", verb_name(verb)));
-    } else {
-      need_nodes(verb_name(verb));
-    }
-    return;
-  }
-  if (verb != Verb::net_partition) return need_nodes(verb_name(verb));
-  switch (params.shape) {
-    case Shape::link:
-      return need_links("shape: link");
-    case Shape::client_broker:
-      if (on.from.empty()) on.from = "client";
-      if (on.to.empty()) std::swap(on.to, on.nodes);
-      return need_links("shape: client-broker");
-    case Shape::halves:
-      if (on.nodes.empty()) on.nodes = "minority";
-      return need_nodes("shape: halves");
-    case Shape::bridge:
-      if (on.nodes.empty()) on.nodes = "one";
-      return need_nodes("shape: bridge");
-    case Shape::ring:
-      if (on.nodes.empty()) on.nodes = "all";
-      return need_nodes("shape: ring");
-    case Shape::isolate:
-    case Shape::brokers_not_clients:
-      return need_nodes("net.partition");
-  }
 }
 
 std::vector<FieldTest> Parser::field_tests(const Node& node, const std::string& path) {
@@ -275,7 +223,8 @@ std::vector<FieldTest> Parser::field_tests(const Node& node, const std::string& 
   return tests;
 }
 
-Trigger Parser::trigger(const Node& node, const std::string& path) {
+// With `delay` the delay may be drawn.
+Trigger Parser::trigger(const Node& node, const std::string& path, Distribution* delay) {
   Trigger result;
   if (node.IsScalar()) {
     result.time = reader_.duration(node, path);
@@ -302,6 +251,7 @@ Trigger Parser::trigger(const Node& node, const std::string& path) {
     if (const auto nth = fields.get("nth")) {
       result.event.nth = static_cast<int>(reader_.integer(*nth, fields.path("nth"), 1, 1'000'000));
     }
+    if (const auto since = fields.get("since")) result.since = reader_.text(*since, fields.path("since"));
   }
   if (const auto value = fields.get("after")) {
     ++kinds;
@@ -311,7 +261,12 @@ Trigger Parser::trigger(const Node& node, const std::string& path) {
       result.phase = one_of<Phase>(*phase, fields.path("phase"), {{"begin", Phase::begin}, {"heal", Phase::heal}});
     }
   }
-  if (const auto value = fields.get("delay")) result.delay = reader_.duration(*value, fields.path("delay"));
+  if (const auto value = fields.get("delay")) {
+    if (delay != nullptr)
+      *delay = distribution(*value, fields.path("delay"));
+    else
+      result.delay = reader_.duration(*value, fields.path("delay"));
+  }
   fields.finish();
   if (kinds != 1) reader_.complain(node, path, "give exactly one of time, operations, event and after");
   if (result.kind == Trigger::Kind::time && result.delay != Duration::zero()) {
@@ -354,6 +309,21 @@ Resolution Parser::resolution(const Node& node, const std::string& path) {
       result.cuts.push_back({reader_.text(entry[0], fields.path("cuts")), reader_.text(entry[1], fields.path("cuts"))});
     }
   }
+  for (const auto& [key, into] : {std::pair{"from", &result.from}, {"to", &result.to}}) {
+    if (const auto value = fields.get(key); value && value->IsSequence()) {
+      for (const auto& entry : *value) into->push_back(reader_.text(entry, fields.path(key)));
+    }
+  }
+  if (const auto value = fields.get("partition")) {
+    const std::string text = reader_.text(*value, fields.path("partition"));
+    const std::size_t slash = text.rfind('/');
+    const auto number =
+        slash == std::string::npos ? std::nullopt : parse_int<PartitionId>(std::string_view(text).substr(slash + 1));
+    if (!number || *number < 0 || slash == 0)
+      reader_.complain(*value, fields.path("partition"), "topic/partition is expected, such as t/0");
+    else
+      result.partition = TopicPartition{text.substr(0, slash), *number};
+  }
   if (const auto value = fields.get("role")) result.role = reader_.text(*value, fields.path("role"));
   if (const auto value = fields.get("holder")) result.holder = reader_.text(*value, fields.path("holder"));
   if (const auto value = fields.get("epoch"))
@@ -385,17 +355,26 @@ Step Parser::step(const Node& node, const std::string& path, std::size_t index) 
   }
   if (const auto value = fields.get("params")) result.params = params(*value, at("params"), result.verb, &result.hold);
   if (const auto value = fields.get("required")) result.required = reader_.boolean(*value, at("required"));
+  if (const auto value = fields.get("of")) result.of = reader_.text(*value, at("of"));
   if (const auto value = fields.get("seed")) result.seed = reader_.unsigned64(*value, at("seed"));
   if (const auto value = fields.get("resolved")) result.resolved = resolution(*value, at("resolved"));
   fields.finish();
   if (result.verb == Verb::proc_restart && !result.hold && !result.until) result.hold = Duration::zero();
-  if (fields.ok()) check_targets(node, path, result.verb, result.params, result.on);
+  if (fields.ok()) check_targets(reader_, node, path, result.verb, result.params, result.on);
   return result;
 }
 
 Choice Parser::choice(const Node& node, const std::string& path) {
   Choice result;
   Fields fields(reader_, node, path);
+  if (const auto steps = fields.get("steps")) {
+    result = manoeuvre(*steps, fields.path("steps"));
+    if (const auto value = fields.get("name")) result.name = reader_.text(*value, fields.path("name"));
+    if (const auto value = fields.get("weight"))
+      result.weight = reader_.integer(*value, fields.path("weight"), 1, 1'000'000);
+    fields.finish();
+    return result;
+  }
   if (const auto value = fields.get("do")) {
     result.verb = verb(*value, fields.path("do"));
   } else if (fields.ok()) {
@@ -409,7 +388,76 @@ Choice Parser::choice(const Node& node, const std::string& path) {
     result.weight = reader_.integer(*value, fields.path("weight"), 1, 1'000'000);
   }
   fields.finish();
-  if (fields.ok()) check_targets(node, path, result.verb, result.params, result.on);
+  if (fields.ok()) check_targets(reader_, node, path, result.verb, result.params, result.on);
+  return result;
+}
+
+Move Parser::move(const Node& node, const std::string& path) {
+  Move result;
+  Step& step = result.step;
+  Fields fields(reader_, node, path);
+  const auto at = [&](std::string_view key) { return fields.path(key); };
+  if (const auto value = fields.get("id")) {
+    step.id = reader_.text(*value, at("id"));
+    if (!is_name(step.id)) reader_.complain(*value, at("id"), "lower-case letters, digits, '-', '_' and '.' only");
+  } else if (fields.ok()) {
+    reader_.complain(node, path, "a step of a manoeuvre needs an id");
+  }
+  if (const auto value = fields.get("do")) {
+    step.verb = verb(*value, at("do"));
+  } else if (fields.ok()) {
+    reader_.complain(node, path, "the verb is missing: do: proc.kill");
+  }
+  if (const auto value = fields.get("when")) {
+    step.when = trigger(*value, at("when"), &result.delay);
+    if (step.when.kind != Trigger::Kind::after && step.when.since.empty())
+      reader_.complain(*value, at("when"),
+                       "a step of a manoeuvre waits for another: {after: ID}, or {event: KIND, since: ID}");
+  }
+  if (const auto value = fields.get("on")) step.on = targets(*value, at("on"));
+  if (const auto value = fields.get("hold")) result.hold = distribution(*value, at("hold"));
+  if (const auto value = fields.get("until")) {
+    if (result.hold) reader_.complain(*value, at("until"), "give hold or until, not both");
+    step.until = until(*value, at("until"));
+  }
+  if (const auto value = fields.get("params")) step.params = params(*value, at("params"), step.verb, nullptr);
+  fields.finish();
+  if (fields.ok()) check_targets(reader_, node, path, step.verb, step.params, step.on);
+  return result;
+}
+
+// The first step begins when the manoeuvre does; each other one names a step above it, so none waits for itself.
+void Parser::check_move(const Node& at, const std::string& path, const std::vector<Move>& earlier, const Move& move) {
+  std::vector<std::string> ids;
+  for (const Move& known : earlier) ids.push_back(known.step.id);
+  const auto known = [&](const std::string& id) { return std::ranges::find(ids, id) != ids.end(); };
+  if (known(move.step.id)) reader_.complain(at, path + ".id", "'" + move.step.id + "' is used twice");
+  const bool waits = move.step.when.kind != Trigger::Kind::time;
+  if (earlier.empty() && waits)
+    reader_.complain(at, path + ".when", "the first step begins when the manoeuvre does: no when");
+  if (!earlier.empty() && !waits) reader_.complain(at, path, "say which step above it waits for: when: {after: ID}");
+  for (const std::string& id : steps_needed(move.step)) {
+    if (id == move.step.id) {
+      reader_.complain(at, path, "'" + id + "' waits for itself and would never begin");
+    } else if (!known(id)) {
+      reader_.complain(at, path, "there is no step '" + id.substr(0, 64) + "' above it" + suggest(id, ids));
+    }
+  }
+}
+
+Choice Parser::manoeuvre(const Node& steps, const std::string& path) {
+  constexpr std::size_t kMovesMax = 50;
+  Choice result;
+  if (!steps.IsSequence() || steps.size() == 0 || steps.size() > kMovesMax) {
+    reader_.complain(steps, path, fmt::format("a list of at most {} steps is expected", kMovesMax));
+    return result;
+  }
+  for (std::size_t i = 0; i < steps.size() && !reader_.error(); ++i) {
+    const std::string own = fmt::format("{}[{}]", path, i);
+    Move next = move(steps[i], own);
+    if (!reader_.error()) check_move(steps[i], own, result.moves, next);
+    result.moves.push_back(std::move(next));
+  }
   return result;
 }
 
@@ -447,7 +495,7 @@ Final Parser::final_section(const Node& node, const std::string& path) {
   return result;
 }
 
-// Ids are unique, `after` names an existing step, and no step waits for itself through others.
+// Ids are unique, a step names existing ones, and none waits for itself through others.
 void Parser::check_references(const Node& steps, const Plan& plan) {
   std::map<std::string, std::size_t> index;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
@@ -458,21 +506,24 @@ void Parser::check_references(const Node& steps, const Plan& plan) {
   std::vector<std::string> ids;
   for (const auto& entry : index) ids.push_back(entry.first);
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    std::size_t at = i;
+    for (const std::string& wanted : steps_needed(plan.steps[i])) {
+      if (index.contains(wanted)) continue;
+      const bool named = wanted != plan.steps[i].when.step && wanted != plan.steps[i].when.since;
+      reader_.complain(steps[i], fmt::format("steps[{}].{}", i, named ? "on" : "when.after"),
+                       "there is no step '" + wanted.substr(0, 64) + "'" + suggest(wanted, ids));
+      return;
+    }
+  }
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto before = [&](std::size_t at) {
+      const Trigger& when = plan.steps[at].when;
+      return when.kind == Trigger::Kind::after ? when.step : when.since;
+    };
     std::size_t hops = 0;
-    while (plan.steps[at].when.kind == Trigger::Kind::after) {
-      const auto next = index.find(plan.steps[at].when.step);
-      const std::string field = fmt::format("steps[{}].when.after", i);
-      if (next == index.end()) {
-        const std::string& wanted = plan.steps[at].when.step;
-        reader_.complain(steps[i], field, "there is no step '" + wanted.substr(0, 64) + "'" + suggest(wanted, ids));
-        return;
-      }
-      if (++hops > plan.steps.size()) {
-        reader_.complain(steps[i], field, "it waits for itself and would never begin");
-        return;
-      }
-      at = next->second;
+    for (std::size_t at = i; !before(at).empty(); at = index.at(before(at))) {
+      if (++hops <= plan.steps.size()) continue;
+      reader_.complain(steps[i], fmt::format("steps[{}].when.after", i), "it waits for itself and would never begin");
+      return;
     }
   }
 }

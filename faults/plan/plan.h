@@ -43,6 +43,11 @@ enum class Verb {
   node_amnesia,  // power cut, and a new, empty disk
   clock_jump,
   clock_drift,
+  // Worlds in which the harness speaks to the controller and to the clients itself.
+  partition_elect,  // an ElectLeaders request
+  quorum_voters,    // a voter is added to the metadata quorum, or removed from it
+  clients_pause,    // producers send nothing new
+  topic_set,        // topic settings, as before at the heal
 };
 
 // What a net.partition cuts. Cuts of a partition work in both directions; net.simplex is the one-way cut.
@@ -66,6 +71,7 @@ const std::vector<Verb>& all_verbs();
 bool is_network(Verb verb);     // cuts links
 bool is_link_fault(Verb verb);  // does something else to links between hosts, or to what travels on them
 bool is_call_fault(Verb verb);  // concerns calls to a node's disk
+bool is_request(Verb verb);     // asks the controller for something; it may refuse, and nobody waits for the answer
 bool is_damage(Verb verb);      // what a node had acknowledged as durable may be gone or wrong: see Plan::loss
 std::string_view shape_name(Shape shape);
 std::string_view listener_name(ListenerClass listener);
@@ -74,7 +80,8 @@ std::string node_name(NodeId node);  // 2 -> "n2"
 
 enum class MessageAction { delay, drop, duplicate, hold };
 
-// Target expressions (targets.h has the language). `nodes` is the plain form; links use from/to.
+// Target expressions (targets.h has the language). `nodes` is the plain form; links use from/to. A request's `from` is
+// the node that asks.
 struct Targets {
   std::string nodes;
   std::string from;
@@ -107,6 +114,10 @@ struct Params {
   Duration offset{};                   // clock.jump
   std::int64_t ppm = 0;                // clock.drift
   bool timers = false;                 // and of the node's timeouts too
+  bool unclean = false;                // partition.elect: any live replica when there is no leader
+  bool remove = false;                 // quorum.voters
+  std::string topic;                   // topic.set; empty: the topic of the step's partition
+  std::vector<std::pair<std::string, std::string>> set;  // topic.set
 };
 
 // "isr=1,2": compares numbers as numbers, anything else as text. `isr_size` is derived from `isr`, `node` from `n`.
@@ -131,7 +142,8 @@ struct Trigger {
   Duration time{};              // since the plan started
   std::int64_t operations = 0;  // completed client operations
   EventPattern event;
-  std::string step;  // after: another step's id
+  std::string since;  // event: only what happens after that step began counts
+  std::string step;   // after: another step's id
   Phase phase = Phase::heal;
   Duration delay{};  // waits this long once the trigger has matched (not for time)
 };
@@ -154,7 +166,10 @@ struct Resolution {
   std::vector<Cut> cuts;             // sorted; network verbs only; "*" is any host (net.message)
   std::string role;
   std::int64_t epoch = -1;
-  std::string holder;  // the node that held `role`
+  std::string holder;             // the node that held `role`
+  std::vector<std::string> from;  // sorted; the two ends, where the step has two
+  std::vector<std::string> to;
+  std::optional<TopicPartition> partition;  // the one that bare roles spoke of
 };
 
 struct Step {
@@ -166,6 +181,7 @@ struct Step {
   std::optional<Duration> hold;  // neither hold nor until: until the plan ends
   std::optional<Until> until;
   bool required = false;
+  std::string of;                      // the manoeuvre it is drawn from: then it misses when the step before it misses
   std::optional<std::uint64_t> seed;   // set by draw(): choices made while resolving
   std::optional<Resolution> resolved;  // set after firing; a replay uses it instead of the roles
 };
@@ -177,7 +193,17 @@ struct Distribution {
   Duration high{};  // uniform only
 };
 
+// One step of a manoeuvre: a step but for what is drawn with it.
+struct Move {
+  Step step;
+  std::optional<Distribution> hold;  // neither hold nor until: the random section's
+  Distribution delay;                // of the step's trigger
+};
+
+// A fault, or with `moves` a manoeuvre: a short sequence of steps that is drawn as one.
 struct Choice {
+  std::string name;  // of a manoeuvre
+  std::vector<Move> moves;
   Verb verb = Verb::proc_kill;
   Targets on;
   Params params;

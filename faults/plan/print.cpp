@@ -21,6 +21,18 @@ void print_event(json& into, const EventPattern& event) {
   for (const FieldTest& test : event.where) into["where"][test.field] = print(test);
 }
 
+json print(const Distribution& distribution) {
+  switch (distribution.kind) {
+    case Distribution::Kind::fixed:
+      return format_duration(distribution.low);
+    case Distribution::Kind::uniform:
+      return {{"uniform", {format_duration(distribution.low), format_duration(distribution.high)}}};
+    case Distribution::Kind::exponential:
+      return {{"exp", format_duration(distribution.low)}};
+  }
+  return nullptr;
+}
+
 json print(const Trigger& when) {
   json out = json::object();
   switch (when.kind) {
@@ -32,6 +44,7 @@ json print(const Trigger& when) {
       break;
     case Trigger::Kind::event:
       print_event(out, when.event);
+      if (!when.since.empty()) out["since"] = when.since;
       break;
     case Trigger::Kind::after:
       out["after"] = when.step;
@@ -68,19 +81,32 @@ json print(const Params& params, Verb verb) {
   return out;
 }
 
-json print(const Distribution& distribution) {
-  switch (distribution.kind) {
-    case Distribution::Kind::fixed:
-      return format_duration(distribution.low);
-    case Distribution::Kind::uniform:
-      return {{"uniform", {format_duration(distribution.low), format_duration(distribution.high)}}};
-    case Distribution::Kind::exponential:
-      return {{"exp", format_duration(distribution.low)}};
+void print_until(json& into, const Until& until) {
+  print_event(into, until.event);
+  into["timeout"] = format_duration(until.timeout);
+}
+
+json print(const Move& move) {
+  const Step& step = move.step;
+  json out = {{"id", step.id}, {"do", verb_name(step.verb)}};
+  if (step.when.kind != Trigger::Kind::time) {
+    out["when"] = print(step.when);
+    if (move.delay.high > Duration::zero() || move.delay.low > Duration::zero())
+      out["when"]["delay"] = print(move.delay);
   }
-  return nullptr;
+  if (const json on = print(step.on); on != "") out["on"] = on;
+  if (json params = print(step.params, step.verb); !params.empty()) out["params"] = std::move(params);
+  if (move.hold) out["hold"] = print(*move.hold);
+  if (step.until) print_until(out["until"], *step.until);
+  return out;
 }
 
 json print(const Choice& choice) {
+  if (!choice.moves.empty()) {
+    json out = {{"name", choice.name}, {"weight", choice.weight}};
+    for (const Move& move : choice.moves) out["steps"].push_back(print(move));
+    return out;
+  }
   json out = {{"do", verb_name(choice.verb)}, {"weight", choice.weight}};
   if (const json on = print(choice.on); on != "") out["on"] = on;
   if (json params = print(choice.params, choice.verb); !params.empty()) out["params"] = std::move(params);
@@ -109,6 +135,11 @@ json to_json(const Resolution& resolution) {
     out["holder"] = resolution.holder;
   }
   for (const Cut& cut : resolution.cuts) out["cuts"].push_back({cut.from, cut.to});
+  if (!resolution.from.empty()) out["from"] = resolution.from;
+  if (!resolution.to.empty()) out["to"] = resolution.to;
+  if (resolution.partition) {
+    out["partition"] = resolution.partition->topic + "/" + std::to_string(resolution.partition->partition);
+  }
   return out;
 }
 
@@ -117,11 +148,9 @@ json to_json(const Step& step) {
   if (const json on = print(step.on); on != "") out["on"] = on;
   if (json params = print(step.params, step.verb); !params.empty()) out["params"] = std::move(params);
   if (step.hold) out["hold"] = format_duration(*step.hold);
-  if (step.until) {
-    print_event(out["until"], step.until->event);
-    out["until"]["timeout"] = format_duration(step.until->timeout);
-  }
+  if (step.until) print_until(out["until"], *step.until);
   if (step.required) out["required"] = true;
+  if (!step.of.empty()) out["of"] = step.of;
   if (step.seed) out["seed"] = *step.seed;
   if (step.resolved) out["resolved"] = to_json(*step.resolved);
   return out;

@@ -100,6 +100,13 @@ std::optional<RoleChange> observe_partition(const TraceEvent& event, WorldView& 
   return RoleChange{fmt::format("leader({}/{})", topic, index), before, role.leader, epoch};
 }
 
+void observe_voters(const TraceEvent& event, WorldView& view) {
+  const std::int64_t index = number(event, "index", -1);
+  if (index < view.voters_index) return;
+  view.voters_index = index;
+  view.voters = node_set(word(event, "voters"));
+}
+
 }  // namespace
 
 Result<TraceEvent> parse_trace_line(std::string_view line) {
@@ -135,6 +142,7 @@ std::optional<RoleChange> RoleTracker::observe(const TraceEvent& event, WorldVie
   if (event.kind == "partition.leader" || event.kind == "partition.follower" || event.kind == "partition.isr") {
     return observe_partition(event, view);
   }
+  if (event.kind == "raft.voters") observe_voters(event, view);
   return std::nullopt;
 }
 

@@ -45,6 +45,8 @@ struct WorldView {
   std::set<std::string> paused;
   std::string controller;  // empty: not known
   std::int64_t controller_term = -1;
+  std::set<std::string> voters;  // of the metadata quorum; empty: not known
+  std::int64_t voters_index = -1;
   std::map<TopicPartition, PartitionRole> partitions;
 };
 

@@ -23,10 +23,13 @@ Set minus(Set from, const Set& what) {
 // Evaluates the expressions of one step. All of them share one random stream and one chosen partition.
 class Evaluator {
  public:
-  Evaluator(const Step& step, const WorldView& view)
-      : view_(view), random_(Random(step.seed.value_or(0)).fork("targets")) {
+  Evaluator(const Step& step, const WorldView& view, const std::vector<Step>& plan)
+      : view_(view), plan_(plan), random_(Random(step.seed.value_or(0)).fork("targets")) {
     // A process that is already down or paused can be neither killed nor paused: draw from the others.
     processes_ = !is_network(step.verb) && !is_link_fault(step.verb);
+    const std::string& before = step.when.kind == Trigger::Kind::after ? step.when.step : step.when.since;
+    const Resolution* waited_for = before.empty() ? nullptr : resolution_of(before);
+    if (waited_for != nullptr) chosen_ = waited_for->partition;
   }
 
   Result<Set> evaluate(const std::string& text) {
@@ -48,7 +51,21 @@ class Evaluator {
     return chosen;
   }
 
-  Resolution& resolution() { return resolution_; }
+  Resolution resolution() const {
+    Resolution found = resolution_;
+    found.partition = chosen_;
+    return found;
+  }
+
+  // For what concerns a partition and no host: it need not have a leader.
+  Result<TopicPartition> any_partition() {
+    if (chosen_) return *chosen_;
+    if (view_.partitions.empty()) return fail(Errc::not_found, "no partition is known");
+    auto drawn = view_.partitions.begin();
+    std::advance(drawn, static_cast<std::ptrdiff_t>(random_.below(view_.partitions.size())));
+    chosen_ = drawn->first;
+    return *chosen_;
+  }
 
  private:
   Result<Set> walk(const Expression& expression) {
@@ -59,6 +76,8 @@ class Evaluator {
         return set(expression);
       case Expression::Kind::role:
         return role(expression);
+      case Expression::Kind::bound:
+        return bound(expression);
       case Expression::Kind::pick: {
         auto inner = walk(expression.parts[0]);
         if (!inner) return inner;
@@ -75,6 +94,21 @@ class Evaluator {
     if (expression.kind == Expression::Kind::intersect) return minus(*left, minus(*left, *right));
     left->insert(right->begin(), right->end());
     return left;
+  }
+
+  const Resolution* resolution_of(const std::string& id) const {
+    const auto found = std::ranges::find(plan_, id, &Step::id);
+    return found == plan_.end() || !found->resolved ? nullptr : &*found->resolved;
+  }
+
+  Result<Set> bound(const Expression& expression) {
+    const Resolution* meant = resolution_of(expression.step);
+    if (meant == nullptr) return fail(Errc::not_found, "step '" + expression.step + "' has not acted");
+    Set hosts = to_set(expression.word == "same"   ? meant->targets
+                       : expression.word == "from" ? meant->from
+                                                   : meant->to);
+    hosts.erase("*");
+    return hosts;
   }
 
   Result<Set> host(const std::string& name) {
@@ -100,6 +134,10 @@ class Evaluator {
     if (word == "killed") return view_.killed;
     if (word == "paused") return view_.paused;
     if (word == "up") return running();
+    if (word == "voters" || word == "observers") {
+      if (view_.voters.empty()) return fail(Errc::not_found, "the voters are not known");
+      return word == "voters" ? view_.voters : minus(to_set(view_.nodes), view_.voters);
+    }
     if (view_.controller.empty()) return fail(Errc::not_found, "no controller is known");
     note("controller", view_.controller, view_.controller_term);
     return Set{view_.controller};
@@ -131,7 +169,10 @@ class Evaluator {
 
   // A bare role means one partition for the whole step: prefer one whose leader runs, so that the fault can act.
   Result<TopicPartition> chosen(const Expression& expression) {
-    if (expression.partition) return *expression.partition;
+    if (expression.partition) {
+      if (!chosen_) chosen_ = expression.partition;
+      return *expression.partition;
+    }
     if (chosen_) return *chosen_;
     std::vector<TopicPartition> led;
     for (const auto& [partition, state] : view_.partitions) {
@@ -143,6 +184,7 @@ class Evaluator {
   }
 
   const WorldView& view_;
+  const std::vector<Step>& plan_;
   Random random_;
   bool processes_ = false;
   std::optional<TopicPartition> chosen_;
@@ -228,6 +270,8 @@ Result<Resolution> resolve_links(const Step& step, Evaluator& evaluator) {
     cuts.both_ways(*from, *to);
   }
   Resolution resolution = evaluator.resolution();
+  resolution.from.assign(from->begin(), from->end());
+  resolution.to.assign(to->begin(), to->end());
   from->insert(to->begin(), to->end());
   resolution.targets.assign(from->begin(), from->end());
   resolution.cuts = cuts.list();
@@ -249,12 +293,39 @@ Result<Resolution> resolve_message(const Step& step, Evaluator& evaluator) {
   }
   Resolution resolution = evaluator.resolution();
   resolution.targets.assign(targets.begin(), targets.end());
+  resolution.from.assign(ends[0].begin(), ends[0].end());
+  resolution.to.assign(ends[1].begin(), ends[1].end());
   for (const std::string& from : ends[0]) {
     for (const std::string& to : ends[1]) {
       if (from != to || from == "*") resolution.cuts.push_back({from, to});
     }
   }
   if (resolution.cuts.empty()) return fail(Errc::not_found, "both ends are the same host");
+  return resolution;
+}
+
+// What is asked for concerns a partition, a topic or a node; who asks may be left open.
+Result<Resolution> resolve_request(const Step& step, Evaluator& evaluator) {
+  Set targets;
+  Set via;
+  if (!step.on.nodes.empty()) {
+    auto found = evaluator.evaluate(step.on.nodes);
+    if (!found) return fail(found.error());
+    targets = std::move(*found);
+  }
+  if (!step.on.from.empty()) {
+    auto found = evaluator.evaluate(step.on.from);
+    if (!found) return fail(found.error());
+    via = std::move(*found);
+  }
+  const bool of_partition =
+      step.verb == Verb::partition_elect || (step.verb == Verb::topic_set && step.params.topic.empty());
+  if (of_partition) {
+    if (const auto found = evaluator.any_partition(); !found) return fail(found.error());
+  }
+  Resolution resolution = evaluator.resolution();
+  resolution.targets.assign(targets.begin(), targets.end());
+  resolution.from.assign(via.begin(), via.end());
   return resolution;
 }
 
@@ -266,9 +337,26 @@ Status check_expression(std::string_view expression) {
   return {};
 }
 
-Result<Resolution> resolve(const Step& step, const WorldView& view) {
+std::vector<std::string> steps_needed(const Step& step) {
+  std::vector<std::string> ids;
+  if (step.when.kind == Trigger::Kind::after) ids.push_back(step.when.step);
+  if (!step.when.since.empty()) ids.push_back(step.when.since);
+  if (step.resolved) return ids;  // who is meant is known
+  for (const std::string* text : {&step.on.nodes, &step.on.from, &step.on.to}) {
+    for (std::string& id : steps_named(*text)) ids.push_back(std::move(id));
+  }
+  return ids;
+}
+
+Result<Resolution> resolve(const Step& step, const WorldView& view, const std::vector<Step>& plan) {
   if (step.resolved) return *step.resolved;
-  Evaluator evaluator(step, view);
+  Evaluator evaluator(step, view, plan);
+  if (is_request(step.verb)) return resolve_request(step, evaluator);
+  if (step.verb == Verb::clients_pause) {
+    Resolution resolution = evaluator.resolution();
+    resolution.targets = view.clients;
+    return resolution;
+  }
   if (step.verb == Verb::net_message) return resolve_message(step, evaluator);
   if (!step.on.from.empty()) return resolve_links(step, evaluator);
   auto targets = evaluator.evaluate(step.on.nodes);

@@ -158,7 +158,7 @@ TEST_CASE("a bridge leaves one node that sees both halves; it and the ring need 
 TEST_CASE("a replay uses what was resolved before") {
   Step step;
   step.on.nodes = "leader";
-  step.resolved = Resolution{{"n3"}, {}, "leader(t/0)", 5, "n3"};
+  step.resolved = Resolution{{"n3"}, {}, "leader(t/0)", 5, "n3", {}, {}, {}};
   CHECK(resolve(step, three_nodes())->targets == Names{"n3"});
 }
 

@@ -60,7 +60,12 @@ void Injector::begin(const plan::Step& step, FaultEvents events) {
   fault.step = step;
   fault.events = std::move(events);
   fault.invoked = now();
-  auto resolution = plan::resolve(step, world_.view);
+  std::vector<plan::Step> earlier;
+  for (const auto& [id, known] : faults_) {
+    earlier.push_back(known->step);
+    if (!known->resolution.targets.empty()) earlier.back().resolved = known->resolution;
+  }
+  auto resolution = plan::resolve(step, world_.view, earlier);
   if (!resolution) return missed(fault, resolution.error().text);
   fault.resolution = std::move(*resolution);
   json resolved = plan::to_json(fault.resolution);

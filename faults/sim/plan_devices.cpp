@@ -81,7 +81,9 @@ Status PlanRunner::within_envelope(const plan::Step& step) {
   std::set<NodeId> damaged = damaged_;
   for (const NodeId id : nodes_of(step)) damaged.insert(id);
   const plan::Loss loss = conductor_.plan().loss;
-  const std::size_t minority = (world_.nodes().size() - 1) / 2;
+  std::size_t whole = world_.nodes().size();
+  if (hands_.voters) whole = std::min(whole, hands_.voters().size());  // what few nodes vote on must survive too
+  const std::size_t minority = (whole - 1) / 2;
   if (loss != plan::Loss::any && damaged.size() > (loss == plan::Loss::minority ? minority : 0))
     return fail(Errc::unsupported, fmt::format("it would damage {} of {} nodes, more than the plan's loss allows",
                                                damaged.size(), world_.nodes().size()));
@@ -184,7 +186,8 @@ void PlanRunner::refuse(const plan::Step& step, NodeId id, bool heal) {
 bool PlanRunner::kept_down(std::size_t by_others_than, NodeId id) const {
   return std::any_of(holding_.begin(), holding_.end(), [&](std::size_t index) {
     const plan::Step& step = conductor_.plan().steps[index];
-    if (index == by_others_than || !step.resolved || is_device(step.verb) || plan::is_network(step.verb)) return false;
+    if (index == by_others_than || !step.resolved) return false;
+    if (is_device(step.verb) || is_asked(step.verb) || plan::is_network(step.verb)) return false;
     const std::vector<NodeId> nodes = nodes_of(step);
     return std::find(nodes.begin(), nodes.end(), id) != nodes.end();
   });

@@ -39,8 +39,12 @@ std::string FaultEvent::to_json() const {
 std::vector<plan::Verb> simulated_verbs() { return plan::all_verbs(); }
 
 PlanRunner::PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> client_hosts,
-                       std::function<void(NodeId)> stop)
-    : world_(world), conductor_(std::move(drawn)), stop_(std::move(stop)), draw_(world.random().fork("plan runner")) {
+                       std::function<void(NodeId)> stop, PlanHands hands)
+    : world_(world),
+      conductor_(std::move(drawn)),
+      stop_(std::move(stop)),
+      hands_(std::move(hands)),
+      draw_(world.random().fork("plan runner")) {
   for (const NodeId id : world_.nodes()) {
     addresses_[plan::node_name(id)] = world_.host(id);
     view_.nodes.push_back(plan::node_name(id));
@@ -163,7 +167,7 @@ void PlanRunner::miss(std::size_t index, std::string why) {
 
 void PlanRunner::begin(std::size_t index) {
   plan::Step& step = conductor_.plan().steps[index];
-  Result<plan::Resolution> resolved = plan::resolve(step, view());
+  Result<plan::Resolution> resolved = plan::resolve(step, view(), conductor_.plan().steps);
   if (!resolved) {
     miss(index, resolved.error().text);
     return;
@@ -174,11 +178,11 @@ void PlanRunner::begin(std::size_t index) {
     miss(index, allowed.error().text);
     return;
   }
-  if (!is_device(step.verb)) {
+  if (!is_device(step.verb) && !is_asked(step.verb)) {
     strike(index, step);
     return;
   }
-  Result<std::string> struck = strike_device(step);
+  Result<std::string> struck = is_asked(step.verb) ? ask(step) : strike_device(step);
   if (struck)
     began(index, std::move(*struck));
   else
@@ -272,6 +276,10 @@ void PlanRunner::heal(std::size_t index) {
   }
   if (is_device(step.verb)) {
     heal_device(index);
+    return;
+  }
+  if (is_asked(step.verb)) {
+    healed(index, true, heal_asked(step));
     return;
   }
   const std::vector<NodeId> nodes = nodes_of(step);

@@ -16,7 +16,22 @@
 #include "faults/plan/roles.h"
 #include "faults/sim/sim_world.h"
 
+namespace ordeal::meta {
+class ControllerRequest;
+}
+
 namespace ordeal::sim {
+
+// What a plan's requests go through: the cluster's controller and its clients. A world without them (it has no
+// brokers) lets such steps miss.
+struct PlanHands {
+  // Asks as node `via` (kNoNode: whoever can); the answer is not awaited.
+  std::function<Status(const meta::ControllerRequest& request, NodeId via)> ask;
+  std::function<void(bool off)> pause_clients;
+  std::function<std::vector<NodeId>()> voters;
+  // What a topic overrides of the settings named; one it does not override is not in the answer.
+  std::function<std::map<std::string, std::string>(const std::string& topic)> topic_settings;
+};
 
 struct FaultEvent {
   Instant at{};
@@ -38,7 +53,8 @@ class PlanRunner {
   // Knows the roles from the trace that `world` has kept so far. Client hosts are named c1, c2, ... in the order given.
   // `stop` asks a node to end in order (proc.restart); it must lead to NodeContext::exit, or the node is killed after
   // the step's timeout. The runner outlives the world's run.
-  PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> client_hosts, std::function<void(NodeId)> stop);
+  PlanRunner(World& world, plan::Plan drawn, std::vector<std::string> client_hosts, std::function<void(NodeId)> stop,
+             PlanHands hands = {});
   PlanRunner(const PlanRunner&) = delete;
   PlanRunner& operator=(const PlanRunner&) = delete;
 
@@ -71,6 +87,14 @@ class PlanRunner {
   void strike_clock(const plan::Step& step, NodeId id, bool heal);
   void refuse(const plan::Step& step, NodeId id, bool heal);
   void heal_device(std::size_t index);
+  // The verbs of plan_requests.cpp, likewise.
+  static bool is_asked(plan::Verb verb);
+  Result<std::string> ask(const plan::Step& step);
+  Result<std::string> ask_election(const plan::Step& step, NodeId via);
+  Result<std::string> ask_voters(const plan::Step& step, NodeId via);
+  Result<std::string> ask_settings(const plan::Step& step, NodeId via);
+  std::string heal_asked(const plan::Step& step);
+  void pause_clients(bool off);
   std::string heal_links(const plan::Step& step);
   Status within_envelope(const plan::Step& step);
   bool kept_down(std::size_t by_others_than, NodeId id) const;
@@ -87,6 +111,9 @@ class PlanRunner {
   World& world_;
   plan::Conductor conductor_;
   std::function<void(NodeId)> stop_;
+  PlanHands hands_;
+  std::map<std::string, std::map<std::string, std::string>> settings_before_;  // by step: what its topic overrode
+  int pauses_ = 0;                                                             // of the clients, that hold
   plan::WorldView view_;
   std::map<std::string, std::string> addresses_;  // n1, c1 -> host
   std::map<NodeId, std::uint64_t> ready_;         // the incarnation that last said it is ready

@@ -99,6 +99,12 @@ SimCluster::SimCluster(ClusterOptions options)
 
 SimCluster::~SimCluster() = default;
 
+std::vector<Endpoint> SimCluster::bootstrap() const {
+  std::vector<Endpoint> all;
+  for (NodeId id = 1; id <= options_.nodes; ++id) all.push_back({node_host(id), kClientPort});
+  return all;
+}
+
 std::uint64_t SimCluster::ran(mutation::Bug bug) const {
   std::uint64_t sum = 0;
   for (const auto& [node, switches] : switches_) sum += switches.ran(bug);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/base/check.h"
+#include "broker/meta/control.pb.h"
 #include "checker/settings.h"
 #include "faults/sim/cluster/sim_setup.h"
 
@@ -42,6 +43,7 @@ random:
 )";
 
 constexpr Duration kFilesEvery = 5s;
+constexpr Duration kRequestBound = 10s;  // for what a plan asks the controller
 constexpr Duration kLateStrikes = 1100ms;  // a crash that was armed when the plan ended strikes within a second
 constexpr std::uint16_t kAuditProcess = 65000;
 
@@ -206,15 +208,6 @@ void Trial::count_operations() {
   });
 }
 
-void Trial::drive(plan::Plan drawn, Duration time) {
-  ORDEAL_CHECK(runner_ == nullptr, "one plan a trial");
-  runner_ = std::make_unique<PlanRunner>(world(), std::move(drawn), std::vector<std::string>{client_host(1)},
-                                         [this](NodeId node) { cluster_->stop(node); });
-  count_operations();
-  runner_->start();
-  world().run_for(time);
-}
-
 namespace {
 
 // As the node sees them that has come furthest; all nodes when none runs.
@@ -227,7 +220,57 @@ std::vector<NodeId> voters_of(SimCluster& cluster) {
   return furthest ? furthest->voters : cluster.world().nodes();
 }
 
+// What a plan sets during the trial weakens what the whole of it promises.
+workload::LogConfig with_settings_of(const plan::Plan& drawn, workload::LogConfig workload) {
+  const std::vector<workload::TopicSpec> topics = workload.topics;
+  for (const plan::Step& step : drawn.steps) {
+    const bool unclean = step.verb == plan::Verb::partition_elect && step.params.unclean;
+    if (step.verb != plan::Verb::topic_set && !unclean) continue;
+    for (workload::TopicSpec topic : topics) {
+      if (!step.params.topic.empty() && step.params.topic != topic.name) continue;
+      for (const auto& [key, value] : step.params.set) {
+        std::erase_if(topic.configs, [&](const auto& config) { return config.first == key; });
+        topic.configs.emplace_back(key, value);
+      }
+      if (unclean) topic.configs.emplace_back("unclean.leader.election.enable", "true");
+      workload.topics.push_back(std::move(topic));
+    }
+  }
+  return workload;
+}
+
 }  // namespace
+
+PlanHands Trial::hands() {
+  PlanHands hands;
+  hands.ask = [this](const meta::ControllerRequest& request, NodeId via) {
+    return cluster_->tell_controller(request, kRequestBound, via);
+  };
+  hands.pause_clients = [this](bool off) { driver_->pause_sending(off); };
+  hands.voters = [this] { return voters_of(*cluster_); };
+  hands.topic_settings = [this](const std::string& name) {
+    const meta::ImagePtr image = cluster_->newest_image();
+    std::map<std::string, std::string> set;
+    if (!image) return set;
+    for (const auto& [known, topic] : image->topics())
+      if (known == name) set.insert(topic->configs.begin(), topic->configs.end());
+    return set;
+  };
+  return hands;
+}
+
+void Trial::drive(plan::Plan drawn, Duration time) {
+  ORDEAL_CHECK(runner_ == nullptr, "one plan a trial");
+  evidence_.effective =
+      effective_settings({.cluster = options_.cluster, .workload = with_settings_of(drawn, workload_)});
+  cluster_->invariants().promise(promises_of(evidence_.effective));
+  runner_ = std::make_unique<PlanRunner>(
+      world(), std::move(drawn), std::vector<std::string>{client_host(1)},
+      [this](NodeId node) { cluster_->stop(node); }, hands());
+  count_operations();
+  runner_->start();
+  world().run_for(time);
+}
 
 // A voter that lost its disk votes again only when all the others have followed its leader since.
 bool Trial::any_wiped() const {
@@ -394,6 +437,7 @@ void Trial::begin_phase(std::string name) { evidence_.phases.emplace_back(std::m
 
 // After the verdict: nothing here may change what the world did.
 void Trial::keep_evidence() {
+  world().network().on_message({});
   if (!options_.keep_evidence && result_.outcome() == checker::Outcome::pass) return;
   evidence_.traces = world().trace().events();
   if (runner_) evidence_.plan = runner_->plan();

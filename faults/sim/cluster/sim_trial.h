@@ -93,6 +93,7 @@ class Trial {
   static TrialResult run(TrialOptions options, plan::Plan drawn, Duration time);
 
  private:
+  PlanHands hands();
   void watch_files();
   void count_operations();
   void end_faults();

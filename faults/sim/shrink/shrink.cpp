@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "faults/plan/targets.h"
 #include "faults/sim/cluster/sim_setup.h"
 #include "faults/sim/shrink/ddmin.h"
 
@@ -30,13 +31,30 @@ json value_of(const Scenario& scenario, const char* key) {
   return json(workload_json(modest_workload(scenario.cluster.nodes))).at(key);
 }
 
-// A step is told apart by its id; an after-trigger needs the step it names.
+// A step is told apart by its id; whatever names another step needs it.
 bool dangles(const std::vector<plan::Step>& steps) {
   std::set<std::string> ids;
   for (const plan::Step& step : steps) ids.insert(step.id);
   return std::ranges::any_of(steps, [&](const plan::Step& step) {
-    return step.when.kind == plan::Trigger::Kind::after && !ids.contains(step.when.step);
+    return std::ranges::any_of(plan::steps_needed(step), [&](const std::string& id) { return !ids.contains(id); });
   });
+}
+
+// Without the step that it waited for, a step waits for what that one waited for, and about as long as before.
+void hang_on(const std::vector<plan::Step>& all, std::vector<plan::Step>& kept) {
+  const auto find = [](const std::vector<plan::Step>& steps, const std::string& id) {
+    return std::ranges::find(steps, id, &plan::Step::id);
+  };
+  for (plan::Step& step : kept) {
+    while (step.when.kind == plan::Trigger::Kind::after && find(kept, step.when.step) == kept.end()) {
+      const auto gone = find(all, step.when.step);
+      if (gone == all.end()) break;
+      const bool healed = step.when.phase == plan::Phase::heal;
+      const Duration later = step.when.delay + (healed ? gone->hold.value_or(Duration::zero()) : Duration::zero());
+      step.when = gone->when;
+      (step.when.kind == plan::Trigger::Kind::time ? step.when.time : step.when.delay) += later;
+    }
+  }
 }
 
 class Shrinker {
@@ -99,13 +117,15 @@ class Shrinker {
     if (!now().plan || now().plan->steps.empty()) return;
     const std::size_t before = now().plan->steps.size();
     Scenario candidate = now();
+    const std::vector<plan::Step> all = now().plan->steps;
     const std::function<bool(const std::vector<plan::Step>&)> good = [&](const std::vector<plan::Step>& steps) {
-      if (dangles(steps)) return false;
       candidate.plan->steps = steps;
-      return fails(candidate);
+      hang_on(all, candidate.plan->steps);
+      return !dangles(candidate.plan->steps) && fails(candidate);
     };
-    const std::vector<plan::Step> least = ddmin<plan::Step>(now().plan->steps, good, options_.out_of_time);
+    std::vector<plan::Step> least = ddmin<plan::Step>(all, good, options_.out_of_time);
     if (least.size() == before) return;
+    hang_on(all, least);
     result_.scenario.plan->steps = least;
     ++result_.kept;
     if (options_.on_success) options_.on_success(fmt::format("{} faults instead of {}", least.size(), before));
@@ -294,6 +314,7 @@ nlohmann::ordered_json to_json(const Sizes& sizes) {
 plan::Plan freeze(const plan::Plan& played) {
   plan::Plan frozen = played;
   std::erase_if(frozen.steps, [](const plan::Step& step) { return !step.resolved.has_value(); });
+  hang_on(played.steps, frozen.steps);
   return frozen;
 }
 

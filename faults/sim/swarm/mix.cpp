@@ -9,14 +9,6 @@
 namespace ordeal::sim {
 namespace {
 
-// The plan language's own choices, grouped so that a world without, say, any power loss is a common world.
-struct FaultClass {
-  std::string_view name;
-  std::uint64_t one_in;      // how often a world has it
-  std::string_view suits;    // the groups of known bugs that it suits: what a search for one of them has more often
-  std::string_view choices;  // a YAML list
-};
-
 constexpr std::string_view kDamage = "damage";  // at most to a minority, over the whole run
 
 constexpr FaultClass kClasses[] = {
@@ -133,28 +125,60 @@ constexpr std::string_view kWide = R"(
 
 std::string duration_ms(std::int64_t ms) { return fmt::format("{}ms", ms); }
 
+struct Drawn {
+  std::string choices;
+  std::string names;
+  bool damage = false;
+
+  void take(const FaultClass& drawn) {
+    damage = damage || drawn.name == kDamage || drawn.name == kAdmissionLost;
+    choices += drawn.choices;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", drawn.name);
+  }
+};
+
+// Manoeuvres take long and shape a whole world: few worlds have them, and then one or two.
+void draw_manoeuvres(Random random, std::string_view focus, Drawn& into) {
+  if (!random.chance(1, focus.empty() ? 4 : 2)) return;
+  std::vector<const FaultClass*> pool;
+  for (const FaultClass& known : manoeuvres()) {
+    const bool suits = !focus.empty() && known.suits.find(focus) != std::string_view::npos;
+    if (suits || random.fork(known.name).chance(1, focus.empty() ? 2 : known.one_in)) pool.push_back(&known);
+  }
+  bool voters = false;
+  for (std::int64_t left = random.between(1, 2); left > 0 && !pool.empty(); --left) {
+    const auto index = random.below(pool.size());
+    const FaultClass& chosen = *pool[index];
+    pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(index));
+    const bool damages = chosen.name == kAdmissionLost;
+    if ((damages && voters) || (chosen.name == kVotersChange && into.damage)) continue;
+    voters = voters || chosen.name == kVotersChange;
+    into.take(chosen);
+  }
+}
+
 }  // namespace
 
 plan::Plan draw_faults(Random random, int nodes, bool small, std::string_view focus) {
-  std::string choices;
-  std::string names;
+  Drawn drawn;
   Random classes = random.fork("classes");
   const std::size_t at_least = classes.below(std::size(kClasses) - 1);  // never damage alone
-  bool damage = false;
+  Random moves = random.fork("manoeuvres");
+  // Half of the focused worlds with manoeuvres have little else, so that what they set up is not disturbed.
+  const bool quiet = !focus.empty() && moves.chance(1, 2);
   for (std::size_t i = 0; i < std::size(kClasses); ++i) {
     Random own = random.fork(kClasses[i].name);
     const bool suits = !focus.empty() && kClasses[i].suits.find(focus) != std::string_view::npos;
-    const bool drawn = suits ? own.chance(3, 5) : own.chance(1, kClasses[i].one_in * (focus.empty() ? 1 : 2));
-    if (!drawn && (i != at_least || !focus.empty())) continue;
-    damage = damage || kClasses[i].name == kDamage;
-    choices += kClasses[i].choices;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", kClasses[i].name);
-    if (kClasses[i].name == "partition" && nodes >= 4) choices += kWide;
+    const bool chosen = suits ? own.chance(quiet ? 1 : 3, quiet ? 8 : 5)
+                              : own.chance(1, kClasses[i].one_in * (focus.empty() ? 1
+                                                                    : quiet       ? 6
+                                                                                  : 2));
+    if (!chosen && (i != at_least || !focus.empty())) continue;
+    drawn.take(kClasses[i]);
+    if (kClasses[i].name == "partition" && nodes >= 4) drawn.choices += kWide;
   }
-  if (choices.empty()) {
-    choices = kClasses[0].choices;
-    names = kClasses[0].name;
-  }
+  draw_manoeuvres(moves, focus, drawn);
+  if (drawn.choices.empty()) drawn.take(kClasses[0]);
   Random rates = random.fork("rates");
   const std::int64_t every = small ? rates.between(700, 3'000) : rates.between(1'000, 8'000);
   const std::int64_t hold_min = rates.between(0, 1'000);
@@ -162,8 +186,8 @@ plan::Plan draw_faults(Random random, int nodes, bool small, std::string_view fo
   const std::string text = fmt::format(
       "name: drawn\ndescription: {}\n{}random:\n  start: {}\n  every: {{exp: {}}}\n  hold: {{uniform: [{}, {}]}}\n"
       "  overlap: {}\n  choose:{}",
-      names, damage ? "loss: minority\n" : "", duration_ms(rates.between(200, 3'000)), duration_ms(every),
-      duration_ms(hold_min), duration_ms(hold_max), rates.between(1, 3), choices);
+      drawn.names, drawn.damage ? "loss: minority\n" : "", duration_ms(rates.between(200, 3'000)), duration_ms(every),
+      duration_ms(hold_min), duration_ms(hold_max), rates.between(1, 3), drawn.choices);
   Result<plan::Plan> parsed = plan::parse_plan(text, "the drawn mix of faults");
   ORDEAL_CHECK(parsed.has_value(), "{}", parsed.error().to_string());
   return std::move(*parsed);

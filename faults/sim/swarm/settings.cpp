@@ -1,6 +1,10 @@
 #include "faults/sim/swarm/settings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "faults/sim/cluster/sim_cluster.h"
 
 namespace ordeal::sim {
 namespace {
@@ -12,7 +16,21 @@ void put(ConfigMap& set, std::string_view key, T value) {
 
 }  // namespace
 
-int draw_nodes(Random random) { return one_of(random, {3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7}); }
+// In small worlds with a focus, five nodes now and then: controller and partition leader are then often apart.
+int draw_nodes(Random random, bool small, std::string_view focus) {
+  if (small) return focus.empty() ? 3 : one_of(random, {3, 3, 3, 4, 5, 5, 5});
+  return one_of(random, {3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7});
+}
+
+// Fewer voters than nodes, so that some can be added.
+void draw_voters(Random random, int nodes, std::string_view focus, ConfigMap& set) {
+  constexpr int kVoters = 3;
+  if (nodes <= kVoters || !random.chance(focus == "F" ? 2 : 1, 3)) return;
+  std::string voters;
+  for (NodeId id = 1; id <= kVoters; ++id)
+    voters += fmt::format("{}{}@{}:{}", id == 1 ? "" : ",", id, node_host(id), kControllerPort);
+  set["controller.quorum.voters"] = voters;
+}
 
 std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool small) {
   std::vector<workload::TopicSpec> topics;
@@ -36,7 +54,8 @@ std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool smal
 }
 
 void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workload, std::string_view focus) {
-  if (random.chance(1, focus.empty() ? 4 : 16))
+  const std::uint64_t cached = focus.empty() ? 4 : focus == "E" ? 3 : 10;
+  if (random.chance(1, cached))
     set["log.flush.interval.messages"] = random.chance(1, 2) ? "9223372036854775807" : "100";
   if (random.chance(1, focus.empty() ? 9 : 36)) set["unclean.leader.election.enable"] = "true";
   const int acks = one_of(random, {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 1, 0});
@@ -50,15 +69,22 @@ void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workloa
 }
 
 // Ratios stay sane: several heartbeats a session, an election timeout above a round trip of the slowest network drawn.
-void draw_timeouts(Random random, ConfigMap& set) {
+void draw_timeouts(Random random, ConfigMap& set, std::string_view focus) {
+  if (focus == "A" && random.fork("membership").chance(1, 2)) {
+    // Members that fall silent stay for long: by their lag, or even without a word to the controller.
+    Random own = random.fork("stale members");
+    put(set, "replica.lag.time.max.ms", 30'000);
+    if (own.chance(1, 3)) put(set, "broker.session.timeout.ms", 30'000);
+    if (own.chance(1, 2)) return;
+  }
   if (random.chance(1, 3)) return;  // the product's
   const std::int64_t election = random.between(200, 1'000);
   put(set, "controller.quorum.election.timeout.ms", election);
   put(set, "controller.quorum.fetch.timeout.ms", election * random.between(2, 3));
   const std::int64_t heartbeat = random.between(50, 400);
   put(set, "broker.heartbeat.interval.ms", heartbeat);
-  put(set, "broker.session.timeout.ms", heartbeat * random.between(5, 10));
-  put(set, "replica.lag.time.max.ms", random.between(800, 10'000));
+  set.try_emplace("broker.session.timeout.ms", std::to_string(heartbeat * random.between(5, 10)));
+  set.try_emplace("replica.lag.time.max.ms", std::to_string(random.between(800, 10'000)));
   put(set, "replica.fetch.wait.max.ms", one_of<std::int64_t>(random, {5, 50, 200, 500}));
   put(set, "replica.fetch.backoff.ms", random.between(5, 300));
   put(set, "replica.socket.timeout.ms", random.between(1'000, 5'000));
@@ -85,7 +111,7 @@ void draw_limits(Random random, ConfigMap& set) {
   if (random.chance(1, 4)) put(set, "max.incremental.fetch.session.cache.slots", random.between(0, 2));
 }
 
-void draw_clients(Random random, workload::LogConfig& workload, bool small) {
+void draw_clients(Random random, workload::LogConfig& workload, bool small, std::string_view focus) {
   workload.producers = static_cast<std::int32_t>(random.between(1, small ? 2 : 4));
   workload.consumers = static_cast<std::int32_t>(random.between(0, 2));
   workload.rate = one_of(random, {20, 40, 60, 60, 100, 150});
@@ -97,6 +123,19 @@ void draw_clients(Random random, workload::LogConfig& workload, bool small) {
   workload.outstanding_max = one_of(random, {50, 400, 400});
   workload.request_timeout_ms = static_cast<std::int32_t>(random.between(800, 4'000));
   workload.delivery_timeout_ms = workload.request_timeout_ms + static_cast<std::int32_t>(random.between(2'000, 12'000));
+  // Producers that give up soon leave tails that nobody writes again; large values make each record a batch of its own.
+  Random haste = random.fork("haste");
+  if (!focus.empty() && haste.chance(1, 2)) {
+    workload.request_timeout_ms = static_cast<std::int32_t>(haste.between(500, 1'000));
+    workload.delivery_timeout_ms = workload.request_timeout_ms + static_cast<std::int32_t>(haste.between(0, 1'500));
+    if (haste.chance(1, 2)) workload.idempotence = false;
+    if (haste.chance(1, 2)) workload.max_in_flight = 100;
+    if (focus == "A" && haste.chance(1, 3)) {
+      workload.value_size = 17'000;
+      workload.rate = 30;
+      workload.linger_ms = 0;
+    }
+  }
   workload.poll_interval_ms = one_of(random, {50, 250, 1'000});
   workload.list_end_interval_ms = one_of(random, {0, 200, 500, 1'000});
 }
