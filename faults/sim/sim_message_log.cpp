@@ -145,7 +145,8 @@ void MessageLog::remark(const Connection& connection, int side, const Packet& pa
   if (found == trails_.end() || packet.kind != Packet::Kind::data) return;
   const std::uint64_t begin = packet.end - packet.bytes.size();
   for (Record& record : found->second)
-    if (record.begin < packet.end && record.end > begin && (record.remark.empty() || last))
+    if (record.begin < packet.end && record.end > begin &&
+        (record.remark.empty() || (last && !record.remark.ends_with(what))))
       record.remark += (record.remark.empty() ? "" : ", then: ") + what;
 }
 

@@ -37,6 +37,22 @@ std::size_t lines_in(const std::filesystem::path& path) {
   return count;
 }
 
+// As docs/formats/sim.md has it: every message that did not arrive says why, and what one is about stands beside it.
+void messages_are_told(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::size_t fetches = 0;
+  for (std::string line; std::getline(in, line);) {
+    const auto message = nlohmann::json::parse(line);
+    CHECK_MESSAGE(message.contains("lost") == message["a"].is_null(), line);
+    if (message.contains("each")) CHECK_MESSAGE(message["each"].size() == message["p"].size(), line);
+    if (message["api"] != "Fetch" || message["reply"] || !message.contains("p")) continue;
+    ++fetches;
+    CHECK_MESSAGE(message["say"].get<std::string>().starts_with("fetch"), line);
+    CHECK_MESSAGE(message.contains("each") == (message["p"].size() > 1), line);
+  }
+  CHECK(fetches > 10);
+}
+
 TEST_CASE("what is given on the command line shapes the world and stands in the command that replays it") {
   Arguments given;
   CHECK(parsed({"--seeds", "20", "--first", "7", "--nodes", "5", "--time", "90s", "--set", "log.segment.bytes=4096",
@@ -95,6 +111,7 @@ TEST_CASE(
   CHECK(verdict->counts.info_landed == played->trial.verdict.counts.info_landed);
   CHECK(context->harness_gaps.empty());
   CHECK(lines_in(folder.path / "messages.jsonl") > 100);
+  messages_are_told(folder.path / "messages.jsonl");
   CHECK(lines_in(folder.path / "nodes/1/trace.jsonl") > 10);
   for (const char* name : {"plan.yaml", "topology.json", "verdict.json", "aggregates.json"})
     CHECK_MESSAGE(std::filesystem::exists(folder.path / name), name);
