@@ -162,4 +162,5 @@ def stop(trial) -> None:
     if slow:
         trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {limit} s and had to be killed")
     trial.tick()
+    trial.target.finish(trial.folder)
     trial.write_document()

@@ -78,6 +78,9 @@ class Target:
         """Faults that cannot be injected here, and what the watcher cannot see, for the report."""
         return [DISK_FAULTS]
 
+    def finish(self, run: Path) -> None:
+        """After every broker has stopped and before anything is judged: what the data folders tell that a watcher could not."""
+
     def watcher(self, run: Path) -> dict | None:
         """The words of `spawn` for the process that writes the roles of brokers without a trace; writes its configuration."""
         if self.traces:

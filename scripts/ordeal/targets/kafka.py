@@ -12,7 +12,7 @@ from pathlib import Path
 from ordeal import layout
 from ordeal.errors import usage
 from ordeal.options import PAGE_CACHE
-from ordeal.targets import kafka_files
+from ordeal.targets import kafka_files, kafka_metadata
 from ordeal.targets.base import Target, no_mutations
 from ordeal.terminal import Terminal
 
@@ -42,6 +42,7 @@ class KafkaBroker(Target):
         super().__init__(spec)
         self.kafka: kafka_files.Kafka | None = None
         self._java_version = ""
+        self._unread = ""  # why the metadata log could not be read
 
     @classmethod
     def add_options(cls, p) -> None:
@@ -78,10 +79,18 @@ class KafkaBroker(Target):
     def versions(self) -> dict:
         return {"kafka": self.kafka.version, "java": self._java_version} if self.kafka else {}
 
+    def finish(self, run: Path) -> None:
+        trace = self.trace_files(run)[0]
+        try:
+            kafka_metadata.complete(trace, [self.data(run, n) for n in self.nodes()])
+        except (kafka_metadata.Unreadable, OSError, ValueError) as error:
+            self._unread = str(error)
+
     def not_covered(self) -> list[str]:
-        return [*super().not_covered(),
-                f"what happened between two looks of the watcher: Kafka writes no trace, so its roles are asked for every {100} ms",
-                "high watermarks of the brokers: Kafka does not tell them, the lanes show leaders and in-sync replicas only"]
+        missing = [*super().not_covered(), "high watermarks of the brokers: Kafka does not tell them, the lanes show leaders and in-sync replicas only"]
+        if self._unread:
+            missing.append(f"elections between two looks of the watcher: Kafka's metadata log could not be read ({self._unread})")
+        return missing
 
 
 def refuse_unknown(settings: dict, known: set[str], title: str) -> None:
