@@ -66,10 +66,11 @@ NO_PLAN = {
     "raft.no_fsync": POWER,
     "raft.relead_same_epoch": "the restarted controller still has its log, so what it does in its old term follows from it; only with a power cut "
                               "would clients see two histories",
-    "raft.vote_not_persisted": "a killed process loses no write that it made: the vote is there when it is back",
+    "raft.vote_not_persisted": "the process would have to die between the answer and the write, within less than a millisecond",
     "raft.commit_old_term": "three elections with partial copies of single entries: too narrow for real time, and the metadata is not in the history",
     "raft.truncate_below_hw": POWER,
-    "raft.no_check_quorum": "the old controller commits nothing without a majority, and brokers act on what is committed only: clients see nothing of it",
+    "raft.no_check_quorum": "two controllers come about (zombie-controller), but the old one commits nothing without a majority, and brokers act only "
+                            "on what is committed: clients see nothing of it",
     "raft.overlapping_reconfig": "plans change no voters",
     "raft.snapshot_off_by_one": "the broker with the wrong snapshot misses one record of metadata, which histories do not hold",
     "ctl.isr_allows_fenced": "a fenced member is never elected, and the leader waits for it: writes stop for a while, and nothing else is seen",
