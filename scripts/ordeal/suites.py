@@ -169,6 +169,7 @@ SUITES = (
     Suite("sim", "simulated worlds: a fixed set of seeds, digests, replay, shrinking, known bugs", True, pytest_suite("scripts/trials/sim")),
     Suite("clients", "foreign clients against a real cluster", True, pytest_suite("scripts/trials/clients")),
     Suite("trials", "whole trials on real processes, and what must make them fail", True, pytest_suite("scripts/trials/real")),
+    Suite("kafka", "trials of a real Apache Kafka cluster, where Java and Kafka can be had", True, pytest_suite("scripts/trials/kafka")),
     Suite("compose", "the container files, where a Docker engine answers", True, pytest_suite("scripts/trials/compose")),
 )
 

@@ -75,7 +75,7 @@ def test_every_target_is_found_by_its_name_and_its_options_are_its_own():
     (["--target", "kafka", "--mutate", "hw-early"], "Apache Kafka has no bugs that can be switched on"),
     (["--target", "kafka", "--kafka-home", "no-such-folder"], "there is no libs/kafka_2.13-*.jar"),
     (["--target", "kafka", "--kafka-home", "x", "--kafka-version", "4.2.0"], "--kafka-home has its version already"),
-    (["--target", "kafka", "--set", "log.segment.byte=1"], "has no such setting; did you mean log.segment.bytes?"),
+    (["--target", "kafka", "--set", "log.segment.byte=1"], "has no such one; did you mean log.segment.bytes?"),
     (["--target", "kafka", "--set", "num.partitions=-1"], "Invalid value -1 for configuration num.partitions"),
 ])
 def test_bad_usage_is_refused_by_name(words, said, java, tmp_path):

@@ -98,7 +98,7 @@ def refuse_unknown(settings: dict, known: set[str], title: str) -> None:
         if key in known or key.startswith(("listener.name.", "unstable.")):
             continue
         near = difflib.get_close_matches(key, known, n=1)
-        raise usage(f"--set {key}: {title} has no such setting{f'; did you mean {near[0]}?' if near else ''}", "Kafka's documentation lists its broker settings")
+        raise usage(f"setting {key}: {title} has no such one{f'; did you mean {near[0]}?' if near else ''}", "Kafka's documentation lists its broker settings")
 
 
 def cluster_id(name: str) -> str:
