@@ -1,4 +1,5 @@
 // Replication under kills, power cuts, partitions and failing disks, in the simulated world.
+#include "broker/base/mark.h"
 #include "broker/replica/replica_cluster_test.h"
 
 using namespace ordeal;
@@ -77,6 +78,23 @@ TEST_CASE("a silent follower leaves the ISR after the lag time and comes back wh
   c.heal(1, 3);
   REQUIRE(c.run_until([&] { return c.settled(); }));
   CHECK(c.isr() == std::vector<NodeId>{1, 2, 3});
+}
+
+TEST_CASE("an ISR proposal that is overtaken by a registration of its broker is as if it had not been sent") {
+  Cluster c({.seed = 34, .lag = 1s});
+  c.start_all();
+  c.create_topic("t", {1, 2, 3});
+  c.cut(1, 3);
+  CHECK(c.produce(1, "x").error == ErrorCode::none);
+  REQUIRE(c.run_until([&] { return c.isr() == std::vector<NodeId>{1, 2}; }, 5s));
+  const std::uint64_t before = mark_counts().at("replica.isr_proposal_of_old_registration");
+  c.heal(1, 3);
+  REQUIRE(c.run_until([&] { return c.status(1).isr.size() == 2 && c.status(1).maximal_isr.size() == 3; }, 10s));
+  // Someone takes our id while the proposal is on its way.
+  c.controller.fence(1, c.world.now());
+  c.controller.register_broker(1, 999, c.world.now());
+  REQUIRE(c.run_until([&] { return mark_counts().at("replica.isr_proposal_of_old_registration") > before; }, 1s));
+  CHECK(c.isr() != std::vector<NodeId>{1, 2, 3});
 }
 
 TEST_CASE("with too few in the ISR acks=all is refused before it is appended") {
