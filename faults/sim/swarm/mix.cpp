@@ -138,10 +138,11 @@ struct Drawn {
 };
 
 // Manoeuvres take long and shape a whole world: few worlds have them, and then one or two.
-void draw_manoeuvres(Random random, std::string_view focus, Drawn& into) {
+void draw_manoeuvres(Random random, int nodes, std::string_view focus, Drawn& into) {
   if (!random.chance(1, focus.empty() ? 4 : 2)) return;
   std::vector<const FaultClass*> pool;
   for (const FaultClass& known : manoeuvres()) {
+    if (known.name == kVotersChange && nodes < 4) continue;  // everybody votes
     const bool suits = !focus.empty() && known.suits.find(focus) != std::string_view::npos;
     if (suits || random.fork(known.name).chance(1, focus.empty() ? 2 : known.one_in)) pool.push_back(&known);
   }
@@ -177,7 +178,7 @@ plan::Plan draw_faults(Random random, int nodes, bool small, std::string_view fo
     drawn.take(kClasses[i]);
     if (kClasses[i].name == "partition" && nodes >= 4) drawn.choices += kWide;
   }
-  draw_manoeuvres(moves, focus, drawn);
+  draw_manoeuvres(moves, nodes, focus, drawn);
   if (drawn.choices.empty()) drawn.take(kClasses[0]);
   Random rates = random.fork("rates");
   const std::int64_t every = small ? rates.between(700, 3'000) : rates.between(1'000, 8'000);

@@ -54,7 +54,7 @@ std::vector<workload::TopicSpec> draw_topics(Random random, int nodes, bool smal
 }
 
 void draw_guarantees(Random random, ConfigMap& set, workload::LogConfig& workload, std::string_view focus) {
-  const std::uint64_t cached = focus.empty() ? 4 : focus == "E" ? 3 : 10;
+  const std::uint64_t cached = focus.empty() ? 4 : focus == "E" ? 3 : focus == "A" ? 6 : 16;
   if (random.chance(1, cached))
     set["log.flush.interval.messages"] = random.chance(1, 2) ? "9223372036854775807" : "100";
   if (random.chance(1, focus.empty() ? 9 : 36)) set["unclean.leader.election.enable"] = "true";
