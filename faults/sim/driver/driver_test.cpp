@@ -1,5 +1,6 @@
 // The command line, and worlds stored as folders: what is read back is what was played.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +12,8 @@
 #include "faults/sim/driver/folder.h"
 #include "faults/sim/driver/lines.h"
 #include "faults/sim/driver/load.h"
+#include "faults/sim/driver/modes.h"
+#include "faults/sim/swarm/aftermath.h"
 #include "faults/sim/swarm/swarm.h"
 #include "workloads/history/reader.h"
 
@@ -82,6 +85,8 @@ TEST_CASE("a wrong word is refused with its reason") {
   CHECK(refusal({"--frobnicate"}) == "unknown option --frobnicate");
   CHECK(refusal({"--seed"}) == "--seed needs a value");
   CHECK(refusal({"--shrink", "x.yaml"}) == "--shrink needs --out FILE");
+  CHECK(refusal({"--variant", "0", "--mutate", "A1"}).find("--variant cannot be") == 0);
+  CHECK(refusal({"--variant", "1"}) == "--variant needs one --mutate NAME");
 }
 
 TEST_CASE(
@@ -141,6 +146,34 @@ TEST_CASE("a world with a bug says what it broke, and that it is what the regist
   CHECK(line["mutations_ran"]["repl.truncate_to_hw"].get<int>() > 0);
   CHECK(std::ranges::any_of(line["violations"],
                             [](const auto& one) { return one.value("property", "") == "lost-write"; }));
+}
+
+TEST_CASE("a variant shows what its world did not show, and is the same world when it is asked for again") {
+  std::optional<std::uint64_t> digest;
+  for (std::uint64_t seed = 1; seed <= 6 && !digest; ++seed) {
+    Arguments given;
+    REQUIRE(parsed({"--small", "--focus", "A", "--mutate", "A1"}, given) == "");
+    PlayOptions options;
+    options.mutations = given.mutations;
+    const auto base = play(world_of(given, seed), options);
+    REQUIRE(base.has_value());
+    if (exit_code(base->trial) != 0 || base->trial.branch_runs.empty()) continue;
+    for (std::uint64_t variant = 1; variant <= 6 && !digest; ++variant) {
+      const auto varied = play(aftermath(world_of(given, seed), base->trial.branch_runs, variant), options);
+      REQUIRE(varied.has_value());
+      if (!varied->caught) continue;
+      digest = varied->trial.digest;
+      given.variant = variant;
+      const auto words = replay_words(given, seed);
+      CHECK(shell_words(words) == fmt::format("--seed {} --variant {} --small --focus A --mutate A1", seed, variant));
+      const auto again = variant_of(given, seed);
+      REQUIRE(again.has_value());
+      const auto replayed = play(*again, options);
+      REQUIRE(replayed.has_value());
+      CHECK(replayed->trial.digest == *digest);
+    }
+  }
+  CHECK(digest.has_value());
 }
 
 TEST_CASE("exit codes: a violation outranks a failing harness, and that what is unknown") {
