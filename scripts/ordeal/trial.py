@@ -58,6 +58,7 @@ class Trial:
         finally:
             if self.nemesis:
                 self.nemesis.close()
+            self.target.close()
             runs.point_latest(self.folder)
         return self._judge()
 
@@ -99,7 +100,7 @@ class Trial:
         again = self.folder.name if self.folder.parent == paths.runs_dir().resolve() else paths.shown(self.folder)
         verdict.show(self.terminal, self.folder, found, f"./ordeal replay {again}   (same plan, real time: may differ)")
         if code == PASS and not self.spec.keep:
-            runs.drop_node_data(self.folder)
+            self.target.tidy(self.folder)
         return code
 
     def _doubts(self) -> list[str]:

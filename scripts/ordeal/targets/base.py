@@ -7,7 +7,7 @@ and acts on processes and links through the nemesis. Everything that differs fro
 import json
 from pathlib import Path
 
-from ordeal import layout, paths
+from ordeal import layout, paths, runs
 from ordeal.errors import HARNESS, USAGE, OrdealError, usage
 from ordeal.options import PAGE_CACHE, Spec
 from ordeal.terminal import Terminal
@@ -24,6 +24,7 @@ class Target:
     defaults: dict = {}  # trial options that have another default with this broker (options.DEFAULTS)
     controlled = True  # its nodes are ours to start, stop, kill, pause and cut
     traces = True  # its brokers write trace.jsonl; otherwise a watcher does
+    impossible: dict[str, str] = {}  # verbs that the real world can do but not with this target, and why
     start_s = 30  # for a node to serve
     connect_s = 30  # for every client host to complete a first write
     converge_s = 60
@@ -76,7 +77,14 @@ class Target:
 
     def not_covered(self) -> list[str]:
         """Faults that cannot be injected here, and what the watcher cannot see, for the report."""
-        return [DISK_FAULTS]
+        return [DISK_FAULTS, *(f"{verb}: {why}" for verb, why in self.impossible.items())]
+
+    def tidy(self, run: Path) -> None:
+        """After a pass without --keep: drops what only somebody who looks for a fault would want."""
+        runs.drop_node_data(run)
+
+    def close(self) -> None:
+        """However the trial ended, after the nemesis has gone with all its children: what it would not have ended."""
 
     def finish(self, run: Path) -> None:
         """After every broker has stopped and before anything is judged: what the data folders tell that a watcher could not."""
@@ -87,8 +95,8 @@ class Target:
             return None
         folder = run / "nodes" / WATCH_FOLDER
         folder.mkdir(parents=True)
-        rows = [{"id": n, "client": f"{layout.node_address(n)}:{layout.CLIENT_PORT}",
-                 "control": f"{layout.node_address(n)}:{layout.CONTROLLER_PORT}"} for n in self.nodes()]
+        rows = [{"id": n, "client": f"{layout.node_address(n)}:{layout.CLIENT_PORT}"}
+                | ({"control": f"{layout.node_address(n)}:{layout.CONTROLLER_PORT}"} if n <= layout.VOTERS_MAX else {}) for n in self.nodes()]
         config = folder / "watch.json"
         config.write_text(json.dumps({"nodes": rows, "topics": [layout.TOPIC], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
         trace = folder / "trace.jsonl"
