@@ -1,6 +1,7 @@
 // Aftermath: variants of a world in which a known bug's branch ran and nothing came of it.
 //
-// A variant is the same world up to that run of the branch, and then something more happens to it: a few further steps
+// A variant is the same world up to that run of the branch (or, where what was under way matters, up to a drawn while
+// before it), and then something more happens to it: a few further steps
 // of its plan, which wait for the trace event mutation.ran with the run's number. So a search that reached a rare state
 // once can try many ends from there. What is drawn knows which node took the branch and when, and the bug's group,
 // whose odds it follows; nothing else of the bug.
