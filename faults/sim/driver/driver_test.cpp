@@ -150,7 +150,7 @@ TEST_CASE("a world with a bug says what it broke, and that it is what the regist
 
 TEST_CASE("a variant shows what its world did not show, and is the same world when it is asked for again") {
   std::optional<std::uint64_t> digest;
-  for (std::uint64_t seed = 1; seed <= 6 && !digest; ++seed) {
+  for (std::uint64_t seed = 2; seed <= 7 && !digest; ++seed) {
     Arguments given;
     REQUIRE(parsed({"--small", "--focus", "A", "--mutate", "A1"}, given) == "");
     PlayOptions options;
