@@ -203,7 +203,15 @@ int run_log(const Arguments& arguments, const workload::LogConfig& config, int s
   const bool native = config.client == "native";
   const auto family = make_family(config);
   if (!family) return harness_failure(family.error());
-  if (!native) say_client(**family);
+  if (native) {
+    const history::Header header = workload::native_header(config, arguments.host);
+    say({{"event", "client"},
+         {"kind", header.client_kind},
+         {"version", header.client_version},
+         {"facts", json::object()}});
+  } else {
+    say_client(**family);
+  }
   const Status created = create_topics(config, env_driver, world);
   if (!created) return harness_failure(created.error().at("no usable cluster"));
   say({{"event", "topics_ready"}});

@@ -5,12 +5,13 @@ import base64
 import json
 import queue
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from ordeal import clients
+from ordeal import clients, paths
 from ordeal.terminal import Terminal
 
 PATIENCE_S = 90  # a JVM on a busy machine
@@ -173,3 +174,26 @@ def test_what_an_adapter_cannot_do_is_an_error_and_not_its_end(adapter):
     adapter.ask("pong", "ping")
     adapter.child.stdin.close()  # the end of its input ends it
     assert adapter.child.wait(30) == 0
+
+
+FAKE = paths.ROOT / "workloads" / "adapter" / "fake_adapter.py"
+
+
+@pytest.mark.parametrize("mode, code, words", (("good", 0, None), ("die", 3, "ended by itself with code 9"), ("twice", 3, "not open"),
+                                               ("newer", 3, "speaks protocol 99, this harness speaks 1"), ("garbage", 3, "no message")))
+def test_a_client_host_whose_adapter_fails_has_failed_itself(cluster, tmp_path, mode, code, words):
+    """Never a pass, whatever the history says; and the history that exists says `unknown` of what is open."""
+    config = {"run_id": "r", "bootstrap": cluster.bootstrap, "client": "fake", "adapter_argv": [sys.executable, str(FAKE), mode], "producers": 1,
+              "consumers": 1, "rate": 200, "duration_s": 1, "stop_grace_s": 2,
+              "topics": [{"name": f"fake-{mode}", "partitions": 2, "replication": 3}]}
+    (tmp_path / "workload.json").write_text(json.dumps(config))
+    done = subprocess.run([str(paths.binary("ordeal-workload")), "log", "--config", str(tmp_path / "workload.json"), "--out", str(tmp_path)],
+                          capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == code, done.stdout + done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    if words:
+        assert words in next(row["text"] for row in said if row["event"] == "error")
+    else:
+        assert next(row for row in said if row["event"] == "client")["facts"]["client.library"] == "none"
+        last = [row for row in said if row["event"] == "status"][-1]
+        assert last["ok"] == last["sends"] > 0 and last["reads"] > 0
