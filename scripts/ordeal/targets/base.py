@@ -98,7 +98,7 @@ class Target:
         rows = [{"id": n, "client": f"{layout.node_address(n)}:{layout.CLIENT_PORT}"}
                 | ({"control": f"{layout.node_address(n)}:{layout.CONTROLLER_PORT}"} if n <= layout.VOTERS_MAX else {}) for n in self.nodes()]
         config = folder / "watch.json"
-        config.write_text(json.dumps({"nodes": rows, "topics": [layout.TOPIC], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
+        config.write_text(json.dumps({"nodes": rows, "topics": [self.spec.topic], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
         trace = folder / "trace.jsonl"
         return {"id": "watch", "kind": "client", "host": "harness", "cwd": str(folder), "stdout": str(folder / "out.log"),
                 "stderr": str(folder / "err.log"), "trace": str(trace),
