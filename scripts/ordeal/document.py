@@ -16,7 +16,7 @@ def write(trial) -> None:
     document = {
         "schema": 1, "run_id": trial.run_id, "name": s.name, "command": s.command, "world": "real", "promises": s.promises,
         "min_faults": s.min_faults, "required_faults": s.required, "effective": effective, "read_back": trial.read_back, "phases": trial.phases,
-        "nodes": [{"id": n, "address": layout.node_address(n)} for n in trial.target.nodes()], "seed": s.seed,
+        "nodes": [{"id": n, "address": trial.target.address(n)} for n in trial.target.nodes()], "seed": s.seed,
         "time_s": s.time_s, "target": s.target, "broker": trial.target.title, "plan": s.plan_name, "durability": s.durability, "mutations": s.mutations,
         "config": trial.target.settings() | {"log.flush.interval.messages": effective["log.flush.interval.messages"]},
         "started": trial.started, "workload": load, "machine": facts.machine(trial.folder), "versions": facts.versions() | trial.target.versions() | clients.versions([trial.folder / "clients" / host / "out.log" for host in trial.hosts]),

@@ -4,7 +4,6 @@ Promises are judged by these (trial.json, `effective`), so where the answers dif
 and of several brokers the weakest.
 """
 
-from ordeal.layout import TOPIC
 from ordeal.options import PAGE_CACHE, Spec
 
 _OF_TOPIC = ("min.insync.replicas", "unclean.leader.election.enable", "cleanup.policy", "retention.ms", "retention.bytes")
@@ -17,7 +16,7 @@ def settings(spec: Spec, read_back: dict | None) -> dict:
                 "log.flush.interval.messages": "1" if spec.durability == "fsync" else PAGE_CACHE, **spec.settings}
     if read_back is None:
         return intended
-    topic = read_back["topics"][TOPIC]
+    topic = read_back["topics"][spec.topic]
     flushes = [broker["log.flush.interval.messages"] for broker in read_back["brokers"].values()] + [topic["flush.messages"]]
     return intended | {key: topic[key] for key in _OF_TOPIC if key in topic} | {
-        "replication.factor": read_back["replication"][TOPIC], "log.flush.interval.messages": max(flushes, key=int)}
+        "replication.factor": read_back["replication"][spec.topic], "log.flush.interval.messages": max(flushes, key=int)}

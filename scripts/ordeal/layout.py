@@ -10,7 +10,6 @@ from pathlib import Path
 from ordeal import clients
 from ordeal.options import PAGE_CACHE, Spec
 
-TOPIC = "t"
 CLIENT_PORT, REPLICATION_PORT, CONTROLLER_PORT = 9092, 9093, 9094
 SLACK_S = 600  # clients stop when they are told to; this is for a harness that died
 VOTERS_MAX = 5  # of the metadata quorum; further nodes follow it as observers
@@ -60,7 +59,7 @@ def workload(spec: Spec, run_id: str, host: int, servers: str) -> dict:
     def share(total: int) -> int:
         return total // spec.clients + (1 if host <= total % spec.clients else 0)
 
-    topic = {"name": TOPIC, "partitions": spec.partitions, "replication": spec.rf,
+    topic = {"name": spec.topic, "partitions": spec.partitions, "replication": spec.rf,
              "configs": {"min.insync.replicas": str(spec.min_isr)}}
     return {"run_id": run_id, "bootstrap": servers, **clients.workload(spec.client, spec.client_version), "topics": [topic],
             "create_topics": True, "producers": share(spec.producers), "consumers": share(spec.consumers),

@@ -51,6 +51,7 @@ class Spec:
     min_faults: int
     required: list
     target: str = "ordeal"
+    topic: str = "t"  # what the workload writes to
     client_version: str = ""
     target_options: dict = field(default_factory=dict)  # the target's own, by their names in OPTIONS
     mutations: list = field(default_factory=list)
@@ -133,7 +134,7 @@ def resolve(arguments) -> Spec:
     from ordeal import targets
 
     target = arguments.target or targets.DEFAULT
-    plan_name, plan_text, plan = read_plan(arguments.plan or DEFAULTS["plan"])
+    plan_name, plan_text, plan = read_plan(arguments.plan or targets.find(target).defaults.get("plan", DEFAULTS["plan"]))
     workload, cluster = plan.get("workload") or {}, plan.get("cluster") or {}
     for section, value in (("workload", workload), ("cluster", cluster)):
         if not isinstance(value, dict):

@@ -23,11 +23,12 @@ def start(trial) -> None:
     trial.terminal.live("start", "network")
     trial.nemesis = Nemesis(paths.binary("ordeal-nemesis"), trial.folder / "nemesis.log")
     try:
-        trial.nemesis.call("setup", 60, faults=str(trial.folder / "faults.jsonl"), **trial.topology())
+        trial.nemesis.call("setup", 60, faults=str(trial.folder / "faults.jsonl"), network="own" if trial.target.controlled else "caller",
+                           quorum=trial.target.quorum, **trial.topology())
     except Refused as refused:
         raise OrdealError(f"the trial's network could not be built: {refused}", "./ordeal doctor") from refused
     began_nodes, target = time.monotonic(), trial.target
-    waiting = {n: trial.nemesis.send("spawn", **target.node(trial.folder, n)) for n in target.nodes()}
+    waiting = {n: trial.nemesis.send("spawn", **target.node(trial.folder, n)) for n in target.nodes()} if target.controlled else {}
     for node, pending in waiting.items():
         try:
             trial.wait_while(pending, "start", f"waiting for broker n{node}", target.start_s + 10)
@@ -35,10 +36,10 @@ def start(trial) -> None:
             raise _no_start(trial, node, f"did not start: {refused}") from refused
     _watch(trial)
     up = time.monotonic()
-    trial.wait_for(lambda: trial.live.controller[0] > 0, 5)
+    trial.wait_for(lambda: trial.live.controller[0] > 0, 5 if target.quorum else 0)
     controller = f" · controller n{trial.live.controller[0]}" if trial.live.controller[0] else ""
-    trial.terminal.phase("start", f"{s.nodes}/{s.nodes} brokers up in {seconds(up - began_nodes)} (network {seconds(began_nodes - began)})"
-                                  f"{controller}")
+    took = f"up in {seconds(up - began_nodes)} (network {seconds(began_nodes - began)})" if target.controlled else "answer; somebody else started them"
+    trial.terminal.phase("start", f"{s.nodes}/{s.nodes} brokers {took}{controller}")
 
 
 def _watch(trial) -> None:
@@ -157,7 +158,8 @@ def stop(trial) -> None:
     limit = trial.target.stop_s
     if not trial.target.traces:  # how the brokers leave is no part of what is judged
         trial.wait_while(trial.nemesis.send("stop", id="watch", timeout_ms=5000), "stop", "the watcher", 10)
-    waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=limit * 1000) for n in trial.target.nodes()]
+    mine = trial.target.nodes() if trial.target.controlled else []
+    waiting = [trial.nemesis.send("stop", id=f"n{n}", timeout_ms=limit * 1000) for n in mine]
     slow = [p for p in waiting if trial.wait_while(p, "stop", "controlled shutdown", limit + 10).get("killed")]
     if slow:
         trial.terminal.phase("stop", f"{count(len(slow), 'broker')} ignored SIGTERM for {limit} s and had to be killed")

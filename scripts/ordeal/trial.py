@@ -82,7 +82,7 @@ class Trial:
 
     def topology(self) -> dict:
         s = self.spec
-        return {"nodes": [{"id": f"n{n}", "ip": layout.node_address(n)} for n in self.target.nodes()],
+        return {"nodes": self.target.hosts(),
                 "clients": [{"id": f"c{c}", "ip": layout.client_address(c)} for c in range(1, s.clients + 1)]}
 
     def write_document(self) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from ordeal.effective import settings
 from ordeal.options import PAGE_CACHE
 
-SPEC = SimpleNamespace(acks=-1, idempotence=True, rf=3, min_isr=2, durability="fsync", settings={})
+SPEC = SimpleNamespace(acks=-1, idempotence=True, rf=3, min_isr=2, durability="fsync", settings={}, topic="t")
 TOPIC = {"flush.messages": "1", "min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
 
 

@@ -22,7 +22,8 @@ class Target:
     title = ""  # as the report and the terminal call it
     OPTIONS: tuple[str, ...] = ()  # names of its own options, as argparse stores them
     defaults: dict = {}  # trial options that have another default with this broker (options.DEFAULTS)
-    controlled = True  # its nodes are ours to start, stop, kill, pause and cut
+    controlled = True  # its nodes are ours to start, stop, kill, pause and cut; otherwise they run already, in the caller's network
+    quorum = True  # the active controller can be seen: the cluster is whole only with one
     traces = True  # its brokers write trace.jsonl; otherwise a watcher does
     impossible: dict[str, str] = {}  # verbs that the real world can do but not with this target, and why
     start_s = 30  # for a node to serve
@@ -53,6 +54,13 @@ class Target:
 
     def nodes(self) -> list[int]:
         return list(range(1, self.spec.nodes + 1))
+
+    def address(self, node: int) -> str:
+        return layout.node_address(node)
+
+    def hosts(self) -> list[dict]:
+        """The nodes of the nemesis's `setup`."""
+        return [{"id": f"n{n}", "ip": self.address(n)} for n in self.nodes()]
 
     def bootstrap(self) -> str:
         return layout.bootstrap(self.spec)
@@ -89,16 +97,20 @@ class Target:
     def finish(self, run: Path) -> None:
         """After every broker has stopped and before anything is judged: what the data folders tell that a watcher could not."""
 
+    def watched(self, node: int) -> dict:
+        """Where the watcher asks a node for metadata, and for the metadata quorum."""
+        address = self.address(node)
+        control = {"control": f"{address}:{layout.CONTROLLER_PORT}"} if node <= layout.VOTERS_MAX else {}
+        return {"id": node, "client": f"{address}:{layout.CLIENT_PORT}"} | control
+
     def watcher(self, run: Path) -> dict | None:
         """The words of `spawn` for the process that writes the roles of brokers without a trace; writes its configuration."""
         if self.traces:
             return None
         folder = run / "nodes" / WATCH_FOLDER
         folder.mkdir(parents=True)
-        rows = [{"id": n, "client": f"{layout.node_address(n)}:{layout.CLIENT_PORT}"}
-                | ({"control": f"{layout.node_address(n)}:{layout.CONTROLLER_PORT}"} if n <= layout.VOTERS_MAX else {}) for n in self.nodes()]
         config = folder / "watch.json"
-        config.write_text(json.dumps({"nodes": rows, "topics": [self.spec.topic], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
+        config.write_text(json.dumps({"nodes": [self.watched(n) for n in self.nodes()], "topics": [self.spec.topic], "interval_ms": WATCH_EVERY_MS}, indent=2) + "\n")
         trace = folder / "trace.jsonl"
         return {"id": "watch", "kind": "client", "host": "harness", "cwd": str(folder), "stdout": str(folder / "out.log"),
                 "stderr": str(folder / "err.log"), "trace": str(trace),
