@@ -71,8 +71,8 @@ def _tools() -> list[Finding]:
         _tool("nft", WANTED, "the injector needs libnftables only; you cannot look at its tables by hand", "nft", "--version"),
         _tool("kcat", EXTRA, "its client test fails", "kcat", "-V"),
         _tool("chromium", EXTRA, "the report's browser test fails", "chromium", "--version"),
-        _tool("java", EXTRA, "no --client java; the Java client test and dump-log comparison fail", "java", "-version"),
-        _tool("maven", EXTRA, "--client java cannot be built, its tests fail", "mvn", "--version"),
+        _tool("java", EXTRA, "no --target kafka and no --client java; the Java client test and dump-log comparison fail", "java", "-version"),
+        _tool("maven", EXTRA, "--target kafka needs --kafka-home; --client java cannot be built, its tests fail", "mvn", "--version"),
         _tool("docker engine", EXTRA, "the compose smoke test does not run", "docker", "version", "--format", "{{.Server.Version}}"),
     ]
 

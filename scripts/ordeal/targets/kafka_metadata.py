@@ -195,7 +195,9 @@ def complete(trace: Path, data_folders: list[Path]) -> None:
     timed = [row["t"] - row["w"] * 1_000_000 for row in seen if "t" in row and "w" in row]
     if not timed:
         raise Unreadable("the watcher saw nothing, so the two clocks cannot be compared")
-    ahead = min(timed)  # of the monotonic clock; the wall clock's milliseconds are cut off, so the smallest is nearest
+    # How far the monotonic clock is ahead. The wall clock's milliseconds are cut off, so the smallest is nearest; one less makes sure
+    # that a leader never seems to come later than it did.
+    ahead = min(timed) - 1_000_000
     until = max(row["t"] for row in seen)
     told = [{"t": row["w"] * 1_000_000 + ahead, **row} for row in rows_of(whole_log(data_folders))]
     wanted = {row.get("topic") for row in seen if row.get("topic")}
