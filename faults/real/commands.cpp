@@ -66,6 +66,7 @@ void Nemesis::spawn(const json& command, const json& re) {
     return journal_.refuse(re, fmt::format("a node runs on a node's host, not on '{}'", managed.host));
   }
   managed.port = command.value("port", static_cast<std::uint16_t>(managed.node ? 9092 : 0));
+  managed.launcher = command.value("launcher", false);
   managed.ready_timeout = std::chrono::milliseconds(command.value("ready_timeout_ms", 30'000));
   managed.clean_codes = command.value("clean_codes", managed.clean_codes);
   managed.spec = spec_of(command);
@@ -183,7 +184,9 @@ void Nemesis::plan_start(const json& command, const json& re) {
   if (plan_ && !plan_->over()) return journal_.refuse(re, "a plan runs already");
   auto plan = plan_of(command.at("plan"));
   if (!plan) return journal_.refuse(re, plan.error().text);
-  if (const Status able = plan::check_verbs(*plan, real_verbs(), "the real world"); !able) {
+  if (const Status able = plan::check_verbs(*plan, world_.verbs(),
+                                            world_.owns_network() ? "the real world" : "a network that is not ours");
+      !able) {
     return journal_.refuse(re, able.error().text);
   }
   Duration time = plan->time.value_or(60s);
@@ -218,7 +221,9 @@ void Nemesis::fault_begin(const json& command, const json& re) {
   auto plan = plan::parse_plan(json{{"steps", {step}}}.dump(), "fault");
   if (!plan) return journal_.refuse(re, plan.error().text);
   const plan::Step& only = plan->steps[0];
-  if (const Status able = plan::check_verbs(*plan, real_verbs(), "the real world"); !able) {
+  if (const Status able = plan::check_verbs(*plan, world_.verbs(),
+                                            world_.owns_network() ? "the real world" : "a network that is not ours");
+      !able) {
     return journal_.refuse(re, able.error().text);
   }
   const std::string id = only.id;
@@ -268,7 +273,7 @@ void Nemesis::heal_all(const json& re) {
   for (const std::string& id : ids) injector_.heal(id);
   when_healed(ids, [this, re, ids] {
     const ProbeReport report = world_.probe(2s);
-    const bool verified = report.as_expected && world_.firewall().cuts().empty() &&
+    const bool verified = report.as_expected && (!world_.owns_network() || world_.firewall().cuts().empty()) &&
                           std::all_of(ids.begin(), ids.end(), [&](const std::string& id) {
                             const Fault* fault = injector_.find(id);
                             return !fault->begin_verified || fault->heal_verified;
@@ -287,7 +292,7 @@ void Nemesis::converge(const json& command, const json& re) {
 
 void Nemesis::poll_converge(const json& re, Instant start, Instant deadline) {
   poll_traces();
-  const std::string why = plan::why_not_converged(world_.view);
+  const std::string why = world_.why_not_whole();
   if (why.empty()) return journal_.reply(re, {{"after_ms", (now() - start) / 1ms}});
   if (now() >= deadline) return journal_.refuse(re, "not converged: " + why);
   loop_.call_at(now() + 20ms, [this, re, start, deadline] { poll_converge(re, start, deadline); });

@@ -109,7 +109,7 @@ void examine_network(Examination& examination) {
   const Status netns = enter_new_netns();
   examination.record("network namespaces", netns, costs);
   if (!netns) return;
-  auto network = Switch::build({{"n1", "10.77.0.11"}}, TcpProfile::fast_heal);
+  auto network = Switch::build({{"n1", "10.77.0.11", ""}}, TcpProfile::fast_heal);
   examination.record("bridge and veth", network ? Status() : Status(fail(network.error())), costs);
   if (!network) return;
   examination.record("nftables cuts a bridge link", try_firewall(*network), costs);

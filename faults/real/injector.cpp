@@ -1,6 +1,7 @@
 #include "faults/real/injector.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -16,17 +17,14 @@ using plan::Verb;
 
 namespace {
 
-constexpr Duration kProcessPatience = 5s;  // a SIGKILL of a process with a gigabyte to free takes 0.1 s
+constexpr Duration kProcessPatience = 5s;    // a SIGKILL of a process with a gigabyte to free takes 0.1 s
+constexpr Duration kLauncherPatience = 20s;  // a container's exit goes through two daemons until we hear of it
 
 double ms(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 void add(std::string& list, const std::string& item) { list += (list.empty() ? "" : "; ") + item; }
 
 }  // namespace
-
-std::vector<Verb> real_verbs() {
-  return {Verb::net_partition, Verb::net_simplex, Verb::proc_kill, Verb::proc_pause, Verb::proc_restart};
-}
 
 const Fault* Injector::find(const std::string& id) const {
   const auto found = faults_.find(id);
@@ -207,7 +205,7 @@ bool Injector::choose_victims(Fault& fault, bool may_be_paused) {
   for (const std::string& host : fault.resolution.targets) {
     bool any = false;
     for (Managed* managed : world_.on_host(host)) {
-      if (!managed->running() || (managed->paused && !may_be_paused)) continue;
+      if (!managed->running() || managed->process->acting().empty() || (managed->paused && !may_be_paused)) continue;
       fault.victims[managed->id] = managed->incarnation;
       any = true;
     }
@@ -227,18 +225,21 @@ void Injector::begin_kill(Fault& fault) {
   fault.invoked = now();
   std::string evidence = fault.trouble;
   std::string wrong;
+  std::map<std::string, std::string> pids;
   for (const auto& [id, incarnation] : fault.victims) {
     Managed& managed = *world_.find(id);
     managed.expecting_exit = true;
+    pids[id] = fmt::format("{}", fmt::join(managed.process->acting(), ", "));
     if (const Status sent = managed.process->signal(SIGKILL); !sent) add(wrong, id + ": " + sent.error().text);
   }
   for (const auto& [id, incarnation] : fault.victims) {
     Managed& managed = *world_.find(id);
-    const pid_t pid = managed.process->pid();
-    if (world_.reap(managed, kProcessPatience)) {
-      add(evidence, fmt::format("{}: pid {} reaped {:.2f} ms after SIGKILL", id, pid, ms(now() - fault.invoked)));
+    const Duration patience = managed.launcher ? kLauncherPatience : kProcessPatience;
+    if (world_.reap(managed, patience) && (!managed.launcher || managed.process->acting().empty())) {
+      add(evidence, fmt::format("{}: pid {} {} {:.2f} ms after SIGKILL", id, pids[id],
+                                managed.launcher ? "gone and its launcher left" : "reaped", ms(now() - fault.invoked)));
     } else {
-      add(wrong, fmt::format("{}: pid {} is not dead after {} s", id, pid, kProcessPatience / 1s));
+      add(wrong, fmt::format("{}: pid {} is not dead after {} s", id, pids[id], patience / 1s));
     }
   }
   if (!wrong.empty()) return failed_to_begin(fault, wrong);
@@ -258,8 +259,8 @@ void Injector::begin_pause(Fault& fault) {
       continue;
     }
     world_.set_paused(managed, true);
-    add(evidence,
-        fmt::format("{}: all {} threads of pid {} in state T", id, managed.process->threads(), managed.process->pid()));
+    add(evidence, fmt::format("{}: all {} threads of pid {} in state T", id, managed.process->threads(),
+                              fmt::join(managed.process->acting(), ", ")));
   }
   if (wrong.empty()) return begun(fault, evidence);
   for (const auto& [id, incarnation] : fault.victims) {
@@ -331,7 +332,8 @@ void Injector::heal_pause(Fault& fault) {
       continue;
     }
     world_.set_paused(managed, false);
-    add(evidence, fmt::format("{}: no thread of pid {} is stopped any more", id, managed.process->pid()));
+    add(evidence,
+        fmt::format("{}: no thread of pid {} is stopped any more", id, fmt::join(managed.process->acting(), ", ")));
   }
   healed(fault, wrong.empty(), wrong.empty() ? evidence : wrong);
 }
@@ -354,7 +356,7 @@ void Injector::heal_by_start(Fault& fault) {
       Managed& process = *world_.find(name);
       if (served) {
         add(self.evidence,
-            fmt::format("{}: new pid {}, {} after {:.0f} ms", name, process.process->pid(),
+            fmt::format("{}: new pid {}, {} after {:.0f} ms", name, fmt::join(process.process->acting(), ", "),
                         process.port == 0 ? "running" : fmt::format("port {} open", process.port), ms(*served)));
       } else {
         add(self.trouble, served.error().text);
@@ -432,7 +434,7 @@ void Injector::healed(Fault& fault, bool verified, const std::string& evidence, 
 
 void Injector::check_convergence(Duration budget) {
   if (converging_.empty()) return;
-  const std::string why = plan::why_not_converged(world_.view);
+  const std::string why = world_.why_not_whole();
   std::erase_if(converging_, [&](const Converging& entry) {
     const Duration waited = now() - entry.since;
     if (!why.empty() && waited < budget) return false;

@@ -18,8 +18,6 @@
 
 namespace ordeal::nemesis {
 
-std::vector<plan::Verb> real_verbs();  // what this world can do
-
 struct FaultEvents {
   std::function<void(const plan::Resolution&)> resolved;
   std::function<void()> begun;

@@ -100,10 +100,9 @@ int control() {
   const auto rootless = nemesis::become_root();
   // The reaper first: it must not keep the trial's networks alive while the kernel tears its processes down.
   const auto reaper = rootless ? nemesis::start_reaper() : Result<pid_t>(fail(rootless.error()));
-  const Status ready = reaper ? nemesis::enter_new_netns() : Status(fail(reaper.error()));
-  if (!ready) {
-    fmt::print("{}\n", nlohmann::json({{"event", "error"}, {"error", ready.error().text}}).dump());
-    fmt::print(stderr, "ordeal-nemesis: {}\n", ready.error().text);
+  if (!reaper) {
+    fmt::print("{}\n", nlohmann::json({{"event", "error"}, {"error", reaper.error().text}}).dump());
+    fmt::print(stderr, "ordeal-nemesis: {}\n", reaper.error().text);
     return kFailed;
   }
   return nemesis::Nemesis(0, 1, *rootless).run();

@@ -110,13 +110,21 @@ json Nemesis::environment() const {
 void Nemesis::setup(const json& command, const json& re) {
   if (world_.built()) return journal_.refuse(re, "setup was done already");
   const Instant start = now();
-  const auto addresses = [&](const char* key) {
-    World::Addresses list;
+  const std::string network = command.value("network", "own");
+  if (network != "own" && network != "caller") {
+    return journal_.refuse(re, "network is own or caller, not '" + network + "'");
+  }
+  const bool own = network == "own";
+  const auto hosts = [&](const char* key) {
+    World::Hosts list;
     for (const json& host : command.value(key, json::array())) {
-      list.emplace_back(host.at("id").get<std::string>(), host.at("ip").get<std::string>());
+      list.push_back({host.at("id"), own ? host.at("ip").get<std::string>() : "", host.value("netns", "")});
     }
     return list;
   };
+  const World::Hosts nodes = hosts("nodes");
+  if (!own && !nodes.empty()) return journal_.refuse(re, "nodes need a network of ours");
+  world_.quorum = command.value("quorum", true);
   tcp_profile_ = command.value("tcp", "fast-heal");
   if (tcp_profile_ != "fast-heal" && tcp_profile_ != "default") {
     return journal_.refuse(re, "tcp is fast-heal or default, not '" + tcp_profile_ + "'");
@@ -125,7 +133,8 @@ void Nemesis::setup(const json& command, const json& re) {
   if (const std::string path = command.value("faults", ""); !path.empty()) {
     if (const Status opened = journal_.open_file(path); !opened) return journal_.refuse(re, opened.error().text);
   }
-  if (const Status built = world_.build(addresses("nodes"), addresses("clients"), profile); !built) {
+  const Status built = own ? world_.build(nodes, hosts("clients"), profile) : world_.stay_outside(hosts("clients"));
+  if (!built) {
     return journal_.refuse(re, "setup: " + built.error().text);
   }
   const ProbeReport report = world_.probe();
@@ -137,6 +146,7 @@ void Nemesis::setup(const json& command, const json& re) {
 }
 
 void Nemesis::matrix(const json& re) {
+  if (!world_.owns_network()) return journal_.refuse(re, "the network is not ours, so there is nothing to probe");
   const ProbeReport report = world_.probe();
   const auto& hosts = world_.network().hosts();
   json names = json::array();
@@ -201,8 +211,8 @@ void Nemesis::status(const json& re) {
                   {{"controller", world_.view.controller},
                    {"term", world_.view.controller_term},
                    {"partitions", leaders},
-                   {"converged", plan::why_not_converged(world_.view).empty()},
-                   {"why", plan::why_not_converged(world_.view)}}},
+                   {"converged", world_.why_not_whole().empty()},
+                   {"why", world_.why_not_whole()}}},
                  {"lost_trace_events", lost_trace_events_}};
   if (plan_) fields["plan"] = {{"over", plan_->over()}, {"summary", plan_->summary()}};
   journal_.reply(re, std::move(fields));

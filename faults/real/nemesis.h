@@ -21,7 +21,8 @@ namespace ordeal::nemesis {
 
 class Nemesis {
  public:
-  // Call in a fresh network namespace, with the reaper running. `rootless`: inside a user namespace of our own.
+  // Call with the reaper running; `setup` decides whether the caller's network namespace is left. `rootless`: inside a
+  // user namespace of our own.
   Nemesis(int input, int output, bool rootless);
 
   int run();  // until shutdown or end of input; returns the exit code

@@ -439,6 +439,88 @@ def test_a_short_life_leaves_nothing_behind(binary):
     shutil.rmtree(folder)
 
 
+LAUNCH = ["sh", "-c", 'nsenter --net="$0" "$@"; exit $?']  # stands in for `docker start --attach`: what acts is elsewhere
+
+
+def test_brokers_that_somebody_else_starts_are_cut_killed_and_paused_in_their_namespaces(binary):
+    if os.geteuid() != 0:
+        return  # the namespaces are made outside of the nemesis's user namespace
+    holders = [subprocess.Popen(["unshare", "--net", "sleep", "600"]) for _ in range(2)]
+    try:
+        home = os.readlink("/proc/self/ns/net")
+        for holder in holders:
+            wait_until(lambda h=holder: os.readlink(f"/proc/{h.pid}/ns/net") != home, "a namespace of its own")
+        paths = [f"/proc/{h.pid}/ns/net" for h in holders]
+        n = Nemesis(binary, setup=False)
+        n.call("setup", faults=n.faults, nodes=[{"id": f"n{i}", "ip": f"10.77.0.{10 + i}", "netns": p} for i, p in enumerate(paths, 1)],
+               clients=[{"id": "c1", "ip": "10.77.0.101"}])
+        assert "needs a host" in n.refused("spawn", id="x", kind="client", host="c1", launcher=True, argv=["true"])
+        for i, path in enumerate(paths, 1):
+            n.call("spawn", id=f"n{i}", launcher=True, argv=[*LAUNCH, path, PYTHON, "-c", ECHO], stdout=os.path.join(n.folder, f"n{i}.log"), wait=True)
+        assert n.call("fault.begin", id="x", do="net.partition", on="n1")["verified"]
+        assert not n.reaches("c1", "10.77.0.11", timeout=0.2) and n.reaches("c1", "10.77.0.12")
+        assert n.call("fault.heal", id="x")["verified"] and n.reaches("c1", "10.77.0.11")
+        assert n.call("fault.begin", id="p", do="proc.pause", on="n2")["verified"]
+        assert not n.reaches("c1", "10.77.0.12", timeout=0.2)
+        assert n.call("fault.heal", id="p")["verified"] and n.reaches("c1", "10.77.0.12")
+        for i, verb in enumerate(("proc.kill", "proc.restart")):
+            begun = n.call("fault.begin", id=verb, do=verb, on="n1", hold="60s")
+            assert begun["verified"], begun
+            assert not n.reaches("c1", "10.77.0.11", timeout=0.2)
+            assert n.call("fault.heal", id=verb)["verified"] and n.reaches("c1", "10.77.0.11")
+            assert n.event("node.exit", id="n1", incarnation=i + 1)["expected"]
+        assert all(h.poll() is None for h in holders), "whoever only holds a namespace is not ours to kill"
+        n.close()
+        for holder in holders:  # and so they are again as they were
+            wait_until(lambda h=holder: "eth0" not in subprocess.run(["nsenter", "-t", str(h.pid), "-n", "cat", "/proc/net/dev"], capture_output=True,
+                                                                     text=True).stdout, "the cable to be gone")
+        shutil.rmtree(n.folder, ignore_errors=True)
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.wait()
+
+
+def check_callers_network(binary, prefix=()):
+    server = subprocess.Popen([PYTHON, "-S", "-c", "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n"
+                               "while True:\n  c = s.accept()[0]; c.send(c.recv(9))"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(server.stdout.readline())
+        n = Nemesis(binary, prefix, setup=False)
+        assert "a network of ours" in n.refused("setup", network="caller", nodes=[{"id": "n1", "ip": "10.77.0.11"}])
+        n.call("setup", network="caller", quorum=False, faults=n.faults, clients=[{"id": "c1"}, {"id": "c2"}])
+        assert n.reaches("c1", "127.0.0.1", port), "clients see what the caller sees"
+        for do, on in (("net.partition", "c1"), ("proc.kill", "c1")):
+            assert "cannot" in n.refused("fault.begin", id="no", do=do, on=on)
+        n.refused("matrix")
+        n.call("spawn", id="c1", kind="client", host="c1", argv=["sleep", "600"])
+        assert n.call("fault.begin", id="p", do="proc.pause", on="c1", hold="50ms")["verified"]
+        n.event("fault.heal", id="p", verified=True)
+        trace = os.path.join(n.folder, "trace.jsonl")
+        n.call("follow", traces={"watch": trace})
+        assert "no partition" in n.refused("converge", timeout_ms=50)
+        with open(trace, "w") as f:
+            f.write(json.dumps({"t": time.monotonic_ns(), "n": 101, "k": "partition.leader", "topic": "t", "partition": 0, "leader_epoch": 3,
+                                "partition_epoch": 1, "isr": "101"}) + "\n")
+        n.call("converge", timeout_ms=5000)  # nobody tells who the controller is, and nobody was asked to
+        n.close()
+        shutil.rmtree(n.folder, ignore_errors=True)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_clients_may_stay_in_the_network_that_they_were_started_from(binary):
+    check_callers_network(binary)
+    if os.geteuid() == 0:
+        folder = tempfile.mkdtemp(prefix="nemesis-rootless-")
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(binary, os.path.join(folder, "ordeal-nemesis"))
+        os.chmod(copy, 0o755)
+        check_callers_network(copy, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        shutil.rmtree(folder)
+
+
 def test_sigkill_of_the_nemesis_leaves_nothing_behind(binary):
     check_sigkill_leaves_nothing(binary)
 

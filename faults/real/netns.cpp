@@ -49,6 +49,12 @@ Result<Fd> current_netns() {
   return netns;
 }
 
+Result<Fd> open_netns(const std::string& path) {
+  Fd netns(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!netns) return fail_errno("opening the network namespace " + path);
+  return netns;
+}
+
 Status enter_new_netns() {
   if (::unshare(CLONE_NEWNET) != 0) return fail_errno("creating a network namespace");
   auto netlink = Netlink::open(NETLINK_ROUTE);

@@ -25,6 +25,7 @@ class InNetns {
 };
 
 Result<Fd> current_netns();
+Result<Fd> open_netns(const std::string& path);  // one that somebody else made, such as /proc/PID/ns/net
 // Creates a network namespace with its loopback up, and returns its descriptor; the caller stays where it was.
 Result<Fd> new_netns();
 // The calling thread leaves its network namespace for a new, empty one, for good.

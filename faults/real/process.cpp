@@ -59,7 +59,7 @@ void redirect(int report, int fd, const std::string& path, int flags, int target
 [[noreturn]] void run_child(const SpawnSpec& spec, Prepared& prepared, int netns, int report) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setpgid(0, 0);
-  if (::setns(netns, CLONE_NEWNET) != 0) give_up(report, "entering the host's network namespace");
+  if (netns >= 0 && ::setns(netns, CLONE_NEWNET) != 0) give_up(report, "entering the host's network namespace");
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -107,6 +107,7 @@ Result<Process> Process::spawn(const SpawnSpec& spec, int netns) {
   Fd read_end(ends[0]);
   Fd write_end(ends[1]);
   Process process;
+  process.starts_ = spec.starts;
   process.pid_ = ::fork();
   if (process.pid_ < 0) return fail_errno("starting a process");
   if (process.pid_ == 0) run_child(spec, prepared, netns, write_end.get());
@@ -127,8 +128,11 @@ Result<Process> Process::spawn(const SpawnSpec& spec, int netns) {
   return process;
 }
 
+std::vector<pid_t> Process::acting() const { return starts_ ? starts_->pids() : std::vector<pid_t>{pid_}; }
+
 Status Process::signal(int number) {
   if (!running()) return fail(Errc::not_found, "the process has ended");
+  if (starts_) return starts_->signal(number);
   // Not reaped yet, so neither the pid nor the group id can belong to anybody else.
   if (::kill(-pid_, number) != 0) return fail_errno(fmt::format("sending signal {} to {}", number, pid_));
   return {};
@@ -142,7 +146,8 @@ bool Process::reap() {
     return false;
   }
   if (info.si_pid == 0) return false;
-  ::kill(-pid_, SIGKILL);  // what it left behind in its group must not outlive it
+  ::kill(-pid_, SIGKILL);                       // what it left behind in its group must not outlive it
+  if (starts_) (void)starts_->signal(SIGKILL);  // nor what it started; mostly nobody is there any more
   ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED);
   ExitStatus status;
   if (info.si_code == CLD_EXITED) {
@@ -169,7 +174,7 @@ bool Process::reap_within(Duration patience) {
 
 std::optional<bool> Process::stopped() const {
   std::string states;
-  collect_states(pid_, states);
+  for (const pid_t pid : acting()) collect_states(pid, states);
   std::size_t stopped = 0;
   std::size_t alive = 0;
   for (const char state : states) {
@@ -183,7 +188,7 @@ std::optional<bool> Process::stopped() const {
 
 int Process::threads() const {
   std::string states;
-  collect_states(pid_, states);
+  for (const pid_t pid : acting()) collect_states(pid, states);
   return static_cast<int>(states.size());
 }
 

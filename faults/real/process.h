@@ -14,6 +14,7 @@
 #include "broker/base/result.h"
 #include "broker/base/types.h"
 #include "faults/real/fd.h"
+#include "faults/real/residents.h"
 
 namespace ordeal::nemesis {
 
@@ -27,6 +28,7 @@ struct SpawnSpec {
   int stdin_fd = -1;                       // instead of the paths, when not -1
   int stdout_fd = -1;
   int stderr_fd = -1;
+  std::optional<Residents> starts;  // argv is a launcher: signals go to what it starts there, its exit is their exit
 };
 
 struct ExitStatus {
@@ -39,15 +41,16 @@ struct ExitStatus {
 
 class Process {
  public:
-  // Fails when the program cannot be executed. `netns`: the network namespace to run in.
+  // Fails when the program cannot be executed. `netns`: the network namespace to run in; -1: the caller's.
   static Result<Process> spawn(const SpawnSpec& spec, int netns);
 
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }  // readable once it has ended
   bool running() const { return !exit_; }
+  std::vector<pid_t> acting() const;  // whom signals reach: itself, or what it started elsewhere; empty: not yet there
   const std::optional<ExitStatus>& exit() const { return exit_; }
 
-  Status signal(int number);            // to the group
+  Status signal(int number);            // to the group, or to each of acting()
   bool reap();                          // true once it has ended; never blocks
   bool reap_within(Duration patience);  // blocks at most that long
   // Every thread of it and of its descendants is stopped (true) or none is (false); nullopt while mixed or gone.
@@ -59,6 +62,7 @@ class Process {
  private:
   pid_t pid_ = -1;
   Fd pidfd_;
+  std::optional<Residents> starts_;
   std::optional<ExitStatus> exit_;
 };
 

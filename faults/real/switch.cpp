@@ -27,7 +27,8 @@ const Host* Switch::find(const std::string& id) const {
   return nullptr;
 }
 
-Status Switch::add_host(Netlink& netlink, const std::string& id, const std::string& ip, int bridge) {
+Status Switch::add_host(Netlink& netlink, const HostSpec& spec, int bridge) {
+  const auto& [id, ip, path] = spec;
   Host host;
   host.id = id;
   host.ip = ip;
@@ -42,9 +43,14 @@ Status Switch::add_host(Netlink& netlink, const std::string& id, const std::stri
   }
   const auto* octets = reinterpret_cast<const std::uint8_t*>(&host.address);
   host.mac = {0x02, 0x0d, octets[0], octets[1], octets[2], octets[3]};  // 02: locally administered
-  auto netns = new_netns();
+  auto netns = path.empty() ? new_netns() : open_netns(path);
   if (!netns) return fail(netns.error());
   host.netns = std::move(*netns);
+  if (!path.empty()) {
+    auto residents = Residents::of(host.netns.get());
+    if (!residents) return fail(residents.error());
+    host.residents = std::move(*residents);
+  }
   ORDEAL_TRY(add_veth(netlink, host.port, "eth0", host.mac, host.netns.get()));
   ORDEAL_TRY(set_up(netlink, static_cast<int>(::if_nametoindex(host.port.c_str())), bridge));
   hosts_.push_back(std::move(host));
@@ -80,7 +86,14 @@ Status Switch::introduce() {
   return {};
 }
 
-Result<Switch> Switch::build(const std::vector<std::pair<std::string, std::string>>& id_and_ip, TcpProfile profile) {
+Switch Switch::names_only(const std::vector<HostSpec>& hosts) {
+  Switch result;
+  result.hosts_.emplace_back().id = kHarness;
+  for (const HostSpec& spec : hosts) result.hosts_.emplace_back().id = spec.id;
+  return result;
+}
+
+Result<Switch> Switch::build(const std::vector<HostSpec>& hosts, TcpProfile profile) {
   Switch result;
   // Per namespace: with it on, a host's FORWARD rules (Docker's) would filter our bridge. Absent without br_netfilter.
   for (const char* name : {"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables",
@@ -94,8 +107,8 @@ Result<Switch> Switch::build(const std::vector<std::pair<std::string, std::strin
   ORDEAL_TRY(add_bridge(*netlink, "br0"));
   const int bridge = static_cast<int>(::if_nametoindex("br0"));
   ORDEAL_TRY(set_up(*netlink, bridge));
-  ORDEAL_TRY(result.add_host(*netlink, kHarness, kHarnessIp, bridge));
-  for (const auto& [id, ip] : id_and_ip) ORDEAL_TRY(result.add_host(*netlink, id, ip, bridge));
+  ORDEAL_TRY(result.add_host(*netlink, {kHarness, kHarnessIp, {}}, bridge));
+  for (const HostSpec& spec : hosts) ORDEAL_TRY(result.add_host(*netlink, spec, bridge));
   for (Host& host : result.hosts_) ORDEAL_TRY(result.configure(host, profile));
   ORDEAL_TRY(result.introduce());
   return result;

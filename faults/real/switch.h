@@ -7,17 +7,25 @@
 #include <arpa/inet.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "broker/base/result.h"
 #include "faults/real/fd.h"
 #include "faults/real/netlink.h"
+#include "faults/real/residents.h"
 
 namespace ordeal::nemesis {
 
 inline constexpr const char* kHarness = "harness";
 inline constexpr const char* kHarnessIp = "10.77.0.1";
+
+struct HostSpec {
+  std::string id;
+  std::string ip;
+  std::string netns;  // path of a namespace that is there already (/proc/PID/ns/net); empty: a new one
+};
 
 struct Host {
   std::string id;
@@ -25,7 +33,8 @@ struct Host {
   std::uint32_t address = 0;  // network order
   std::string port;           // its interface on the bridge
   Mac mac{};
-  Fd netns;
+  Fd netns;                            // none: the host is in the network of whoever called us
+  std::optional<Residents> residents;  // of a namespace that was there already
 };
 
 enum class TcpProfile {
@@ -36,14 +45,16 @@ enum class TcpProfile {
 class Switch {
  public:
   // Call in the namespace that shall hold the bridge (netns.h: enter_new_netns). Adds the harness's host itself.
-  static Result<Switch> build(const std::vector<std::pair<std::string, std::string>>& id_and_ip, TcpProfile profile);
+  static Result<Switch> build(const std::vector<HostSpec>& hosts, TcpProfile profile);
+  // Names for clients that use the caller's network as it is: no bridge, nothing that could be cut or probed.
+  static Switch names_only(const std::vector<HostSpec>& hosts);
 
   const std::vector<Host>& hosts() const { return hosts_; }
   const Host* find(const std::string& id) const;
   const std::map<std::string, std::string>& sysctls() const { return sysctls_; }  // set and read back
 
  private:
-  Status add_host(Netlink& netlink, const std::string& id, const std::string& ip, int bridge);
+  Status add_host(Netlink& netlink, const HostSpec& spec, int bridge);
   Status configure(Host& host, TcpProfile profile);
   Status introduce();  // tells every host every other's hardware address
 

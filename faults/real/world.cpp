@@ -27,7 +27,8 @@ bool is_host_name(const std::string& id, char prefix) {
 }
 
 Result<Fd> begin_connect(const Host& from, const Host& to, std::uint16_t port) {
-  const InNetns inside(from.netns.get());
+  std::optional<InNetns> inside;
+  if (from.netns) inside.emplace(from.netns.get());
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("opening a socket");
   sockaddr_in at{};
@@ -40,18 +41,51 @@ Result<Fd> begin_connect(const Host& from, const Host& to, std::uint16_t port) {
   return socket;
 }
 
-}  // namespace
-
-Status World::build(const Addresses& nodes, const Addresses& clients, TcpProfile profile) {
-  Addresses all = nodes;
-  all.insert(all.end(), clients.begin(), clients.end());
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const char prefix = i < nodes.size() ? 'n' : 'c';
-    if (!is_host_name(all[i].first, prefix)) {
+Status check_names(const World::Hosts& hosts, char prefix) {
+  for (const HostSpec& host : hosts) {
+    if (!is_host_name(host.id, prefix)) {
       return fail(Errc::invalid_argument,
-                  fmt::format("'{}' is no host name: nodes are n1, n2, ..., clients c1, c2, ...", all[i].first));
+                  fmt::format("'{}' is no host name: nodes are n1, n2, ..., clients c1, c2, ...", host.id));
     }
   }
+  return {};
+}
+
+}  // namespace
+
+std::vector<plan::Verb> real_verbs() {
+  return {plan::Verb::net_partition, plan::Verb::net_simplex, plan::Verb::proc_kill, plan::Verb::proc_pause,
+          plan::Verb::proc_restart};
+}
+
+std::vector<plan::Verb> World::verbs() const {
+  return owns_network() ? real_verbs() : std::vector<plan::Verb>{plan::Verb::proc_pause};
+}
+
+std::string World::why_not_whole() const {
+  if (quorum || !view.controller.empty()) return plan::why_not_converged(view);
+  plan::WorldView told = view;
+  told.controller = "nobody that tells";
+  return plan::why_not_converged(told);
+}
+
+Status World::stay_outside(const Hosts& clients) {
+  ORDEAL_TRY(check_names(clients, 'c'));
+  network_ = Switch::names_only(clients);
+  for (const HostSpec& client : clients) view.clients.push_back(client.id);
+  built_ = true;
+  return {};
+}
+
+Status World::build(const Hosts& nodes, const Hosts& clients, TcpProfile profile) {
+  ORDEAL_TRY(check_names(nodes, 'n'));
+  ORDEAL_TRY(check_names(clients, 'c'));
+  Hosts all = nodes;
+  all.insert(all.end(), clients.begin(), clients.end());
+  auto outside = current_netns();
+  if (!outside) return fail(outside.error());
+  outside_ = std::move(*outside);
+  ORDEAL_TRY(enter_new_netns());
   auto network = Switch::build(all, profile);
   if (!network) return fail(network.error());
   network_ = std::move(*network);
@@ -61,15 +95,17 @@ Status World::build(const Addresses& nodes, const Addresses& clients, TcpProfile
   if (!prober) return fail(prober.error());
   firewall_ = std::move(*firewall);
   prober_ = std::make_unique<Prober>(std::move(*prober));
-  for (const auto& [id, ip] : nodes) view.nodes.push_back(id);
-  for (const auto& [id, ip] : clients) view.clients.push_back(id);
+  for (const HostSpec& node : nodes) view.nodes.push_back(node.id);
+  for (const HostSpec& client : clients) view.clients.push_back(client.id);
   view.killed.insert(view.nodes.begin(), view.nodes.end());  // until they are started
   const ProbeReport report = probe(2s);
   if (!report.as_expected) return fail(Errc::io, "the new network does not work: " + report.evidence);
+  built_ = true;
   return {};
 }
 
 ProbeReport World::probe(Duration patience) {
+  if (!owns_network()) return {{}, true, "the network is not ours: nothing was cut, nothing to probe", {}};
   const std::set<PortCut>& cuts = firewall_->cuts();
   const auto& hosts = network_.hosts();
   const auto expected = [&](std::size_t probe_class, std::size_t from, std::size_t to) {
@@ -82,8 +118,12 @@ ProbeReport World::probe(Duration patience) {
 }
 
 Result<Managed*> World::add(Managed managed) {
-  if (network_.find(managed.host) == nullptr) {
-    return fail(Errc::not_found, fmt::format("there is no host '{}'", managed.host));
+  const Host* host = network_.find(managed.host);
+  if (host == nullptr) return fail(Errc::not_found, fmt::format("there is no host '{}'", managed.host));
+  if (managed.launcher && !host->residents) {
+    return fail(Errc::invalid_argument, fmt::format("a launcher needs a host whose namespace setup was given, and "
+                                                    "'{}' is in one of ours",
+                                                    managed.host));
   }
   std::unique_ptr<Managed>& slot = processes_[managed.id];
   if (slot && slot->running()) {
@@ -98,7 +138,8 @@ Result<Managed*> World::add(Managed managed) {
 Status World::start(Managed& managed) {
   ORDEAL_CHECK(!managed.running(), "{} runs already", managed.id);
   const Host* host = network_.find(managed.host);
-  auto process = Process::spawn(managed.spec, host->netns.get());
+  if (managed.launcher) managed.spec.starts = host->residents;
+  auto process = Process::spawn(managed.spec, managed.launcher ? outside_.get() : host->netns.get());
   if (!process) return fail(process.error());
   managed.process.emplace(std::move(*process));
   ++managed.incarnation;

@@ -20,12 +20,15 @@
 
 namespace ordeal::nemesis {
 
+std::vector<plan::Verb> real_verbs();  // what this world can do with brokers of its own
+
 // A process under a name that outlives its incarnations.
 struct Managed {
   std::string id;
   std::string host;
   bool node = false;  // a broker; else a client
   SpawnSpec spec;
+  bool launcher = false;   // its program is started by another one's daemon, in the host's namespace (residents.h)
   std::uint16_t port = 0;  // accepts connections when it serves; 0: serves as soon as it runs
   Duration ready_timeout = 30s;
   std::set<int> clean_codes{0};    // exit codes of an orderly stop (a JVM that got SIGTERM leaves with 143)
@@ -46,9 +49,17 @@ class World {
   World(Loop& loop, Journal& journal) : loop_(loop), journal_(journal) {}
 
   // Builds the network. Ids of nodes are n1, n2, ..., of clients c1, c2, ...; each comes with its address.
-  using Addresses = std::vector<std::pair<std::string, std::string>>;
-  Status build(const Addresses& nodes, const Addresses& clients, TcpProfile profile);
-  bool built() const { return firewall_ != nullptr; }
+  // Leaves the caller's network namespace for one that holds the switch.
+  using Hosts = std::vector<HostSpec>;
+  Status build(const Hosts& nodes, const Hosts& clients, TcpProfile profile);
+  // No network of ours: clients run in the caller's, the brokers are somebody else's.
+  Status stay_outside(const Hosts& clients);
+  bool built() const { return built_; }
+  bool owns_network() const { return firewall_ != nullptr; }  // otherwise firewall() is not there
+  std::vector<plan::Verb> verbs() const;                      // what can be done here
+  // As plan::why_not_converged; without `quorum` nobody is expected to tell who the controller is.
+  std::string why_not_whole() const;
+  bool quorum = true;
   const Switch& network() const { return network_; }
   Firewall& firewall() { return *firewall_; }
   // Probes every link against the cuts that are in force.
@@ -76,6 +87,8 @@ class World {
 
   Loop& loop_;
   Journal& journal_;
+  bool built_ = false;
+  Fd outside_;  // where launchers run: the namespace we were started in
   Switch network_;
   std::unique_ptr<Firewall> firewall_;
   std::unique_ptr<Prober> prober_;
