@@ -72,20 +72,23 @@ class Host(threading.Thread):
         self.commands.put(command)
 
     def run(self) -> None:
-        while True:
+        what = "idle"
+        while what != "close":
             try:
                 command = self.commands.get(timeout=self.idle_s)
             except queue.Empty:
-                self.idle()
-                continue
+                command = {"cmd": "idle"}
+            what = command["cmd"]
             try:
-                if command["cmd"] == "close":
+                if what == "idle":
+                    self.idle()
+                elif what == "close":
                     self.close(command.get("timeout_ms", 0) / 1000)
                     say("closed", id=self.number)
-                    return
-                self.perform(command)
+                else:
+                    self.perform(command)
             except Exception as error:  # whatever it is, the harness must hear of it
-                say("error", id=self.number, cmd=command["cmd"], text=f"{type(error).__name__}: {error}")
+                say("error", id=self.number, cmd=what, text=f"{type(error).__name__}: {error}")
 
     def idle(self) -> None:
         pass
@@ -143,14 +146,23 @@ class ProducerHost(Host):
             self.results = []
 
     def idle(self) -> None:
-        self.producer.poll(0)
+        self.serve(self.producer.poll, 0)
         self.flush_results()
 
+    def serve(self, wait, timeout: float) -> None:
+        """poll() or flush(), which run the callbacks. A producer that gave up raises its fatal error out of them, every time."""
+        try:
+            wait(timeout)
+        except KafkaException as error:
+            if not error.args[0].fatal():
+                raise
+            self.on_error(error.args[0])
+
     def close(self, timeout: float) -> None:
-        self.producer.flush(timeout)
+        self.serve(self.producer.flush, timeout)
         self.producer.purge(in_queue=True, in_flight=True, blocking=True)
         while len(self.producer):  # purged records are told like all others
-            self.producer.poll(0.01)
+            self.serve(self.producer.poll, 0.01)
         self.flush_results()
 
 

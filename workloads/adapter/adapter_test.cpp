@@ -14,7 +14,9 @@ using client::Delivery;
 
 namespace {
 
-adapter::Limits short_limits() { return {.hello = 20s, .reply = 1500ms, .silence = 20s, .shutdown = 500ms}; }
+adapter::Limits short_limits() {
+  return {.hello = 20s, .reply = 1500ms, .close = 1500ms, .silence = 20s, .shutdown = 500ms};
+}
 
 std::vector<std::string> fake(const std::string& mode) { return {"python3", ORDEAL_FAKE_ADAPTER, mode}; }
 

@@ -155,7 +155,7 @@ void AdapterProducer::purge_all() {
   if (!closed_ && !process_->broken()) {
     flush();
     process_->post(fmt::format(R"({{"cmd":"close","id":{},"timeout_ms":0}})", id_));
-    const auto until = Steady::now() + process_->limits().reply;
+    const auto until = Steady::now() + process_->limits().close;
     while (!closed_ && !process_->broken() && Steady::now() < until) poll(100);
     if (!closed_) process_->fail_with("hangs: a producer was not closed in time");
     if (closed_ && !open_.empty())
@@ -189,7 +189,7 @@ Result<std::unique_ptr<AdapterConsumer>> AdapterConsumer::create(std::shared_ptr
 AdapterConsumer::~AdapterConsumer() {
   if (!process_->broken()) {
     process_->post(fmt::format(R"({{"cmd":"close","id":{},"timeout_ms":0}})", id_));
-    const auto closed = answer(*process_, id_, "close", "closed", process_->limits().reply);
+    const auto closed = answer(*process_, id_, "close", "closed", process_->limits().close);
     if (!closed) process_->fail_with("did not close a consumer: " + closed.error().text);
   }
   process_->close_client(id_);

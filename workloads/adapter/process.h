@@ -31,6 +31,7 @@ inline constexpr int kProtocol = 1;
 struct Limits {
   std::chrono::milliseconds hello{60000};    // from the start to its first word
   std::chrono::milliseconds reply{30000};    // beyond the time a command itself may take
+  std::chrono::milliseconds close{15000};    // after the grace that a workload gives its last sends
   std::chrono::milliseconds silence{30000};  // without a single line, though asked for a sign of life
   std::chrono::milliseconds shutdown{5000};  // then it is killed
 };

@@ -3,13 +3,17 @@ cluster. The harness's own side of the protocol has its tests beside workloads/a
 
 import base64
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from harness import ordeal, processes_of, start, told, until, until_driving, verdict
 
 from ordeal import clients, paths
 from ordeal.terminal import Terminal
@@ -197,3 +201,39 @@ def test_a_client_host_whose_adapter_fails_has_failed_itself(cluster, tmp_path, 
         assert next(row for row in said if row["event"] == "client")["facts"]["client.library"] == "none"
         last = [row for row in said if row["event"] == "status"][-1]
         assert last["ok"] == last["sends"] > 0 and last["reads"] > 0
+
+
+@pytest.mark.parametrize("client", ("java", "python"))
+def test_a_trial_driven_through_an_adapter_passes_and_says_what_drove_it(tmp_path, client):
+    done = ordeal(tmp_path, "run", "--client", client, "--plan", "kills", "--seed", "3", "--time", "12s", "--clients", "1")
+    assert done.returncode == 0, told(done)
+    trial = json.loads((tmp_path / "latest" / "trial.json").read_text())
+    assert trial["versions"][f"client {client}"].split()[0] in ("kafka-clients", "confluent-kafka")
+    assert verdict(tmp_path)["counts"]["sends_ok"] > 1000 and verdict(tmp_path)["counts"]["reads"] > 1000
+    exported = tmp_path / "history.jsonl"
+    subprocess.run([str(paths.binary("ordeal-check")), str(tmp_path / "latest"), "--out", "-", "--export", str(exported)], timeout=60, stdout=subprocess.DEVNULL)
+    headers = [json.loads(line)["header"] for line in exported.read_text().splitlines() if line.startswith('{"header"')]
+    kinds = {h["client_kind"] for h in headers}
+    assert client in kinds and all(h["config"]["adapter.protocol"] == "1" for h in headers if h["client_kind"] == client), kinds
+
+
+def adapters_of(run) -> list[int]:
+    """Adapter processes below the client hosts of a run."""
+    hosts, found = processes_of(run.resolve()), []
+    for entry in Path("/proc").iterdir():
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) if entry.name.isdigit() else 0
+            if parent in hosts and b"adapter.py" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_an_adapter_that_is_killed_in_the_middle_of_a_trial_makes_no_verdict(tmp_path):
+    child = start(tmp_path, "run", "--client", "python", "--plan", "none", "--time", "60s", "--clients", "1", "--seed", "1")
+    adapter = until(lambda: adapters_of(until_driving(tmp_path)), 60, "an adapter at work")[0]
+    os.kill(adapter, signal.SIGKILL)
+    said, _ = child.communicate(timeout=120)
+    assert child.returncode == 3 and "was ended by signal 9" in said, said
+    assert not (tmp_path / "latest" / "verdict.json").exists()
