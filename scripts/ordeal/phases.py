@@ -13,6 +13,7 @@ from ordeal.tail import Tail, last_lines
 from ordeal.terminal import clock, count, seconds
 
 TICK_S = 0.2
+SETTLE_S = 0.5  # so that the watcher has looked at the others too since the last one answered
 AFTER_HEAL_S = 2  # writes go on for so long after the cluster is whole again
 FLUSH_S = 45  # for clients to learn the fate of what they sent
 AUDIT_S = 300
@@ -133,6 +134,8 @@ def _all_answer(trial, limit: int) -> None:
         return
     nodes = set(trial.target.nodes())
     trial.wait_for(lambda: trial.live.answering >= nodes, limit, "heal", "waiting until every broker answers")
+    until = time.monotonic() + SETTLE_S
+    trial.wait_for(lambda: time.monotonic() > until, SETTLE_S + 1)
     if silent := sorted(nodes - trial.live.answering):
         raise Refused("no answer of " + ", ".join(f"n{n}" for n in silent))
 

@@ -12,7 +12,7 @@ import pytest
 from tree import ROOT
 
 from ordeal import targets
-from ordeal.errors import OrdealError
+from ordeal.errors import UNKNOWN, OrdealError
 from ordeal.options import PAGE_CACHE
 from ordeal.targets import kafka, kafka_files
 from ordeal.targets.base import Target
@@ -182,17 +182,28 @@ def test_a_trial_of_kafka_names_it_and_its_versions_and_what_is_not_covered(java
     assert "Kafka" in (run / "report.html").read_text()
 
 
-def test_a_broker_that_is_never_registered_is_a_harness_failure(java, tmp_path, monkeypatch):
+def pretended(tmp_path, monkeypatch, wrong: str):
+    """A trial of Kafka in this process, so that its patience can be cut short."""
     from ordeal import build, options
     from ordeal.cli import Parser
     from ordeal.trial import Trial
 
-    for name, value in (("ORDEAL_BIN", str(FAKES)), ("ORDEAL_RUNS", str(tmp_path / "runs")), ("ORDEAL_FAKE", "watch-sees-two")):
+    for name, value in (("ORDEAL_BIN", str(FAKES)), ("ORDEAL_RUNS", str(tmp_path / "runs")), ("ORDEAL_FAKE", wrong)):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(kafka.KafkaBroker, "start_s", 1)
+    monkeypatch.setattr(kafka.KafkaBroker, "converge_s", 1)
     parser = Parser("run", "", "")
     options.add_trial_options(parser)
     given = options.resolve(parser.parse_args(["--target", "kafka", "--seed", "7", "--time", "1s"]))
     build.ensure(Terminal())
+    return Trial(given, Terminal())
+
+
+def test_a_broker_that_is_never_registered_is_a_harness_failure(java, tmp_path, monkeypatch):
     with pytest.raises(OrdealError, match="broker n3 was not registered within 1 s"):
-        Trial(given, Terminal()).run()
+        pretended(tmp_path, monkeypatch, "watch-sees-two").run()
+
+
+def test_a_broker_that_does_not_answer_after_the_heal_is_no_pass(java, tmp_path, monkeypatch, capsys):
+    assert pretended(tmp_path, monkeypatch, "broker-falls-silent").run() == UNKNOWN
+    assert "no answer of n2" in capsys.readouterr().out

@@ -17,8 +17,7 @@ from ordeal.targets.base import Target, no_mutations
 from ordeal.terminal import Terminal
 
 # Kafka's own recommended flags but for the heap: three nodes have to live beside the clients.
-HEAP = "384m"
-JVM = ("-server", f"-Xmx{HEAP}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+JVM = ("-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
        "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 SIGTERM_EXIT = 143  # how a JVM leaves that was asked to: an orderly stop
 
@@ -33,6 +32,7 @@ class KafkaBroker(Target):
     OPTIONS = ("kafka_version", "kafka_home")
     defaults = {"durability": "page-cache"}  # Kafka's own: an acknowledgement does not wait for the disk
     traces = False
+    heap = "384m"
     start_s = 180  # seconds on an idle machine; nothing is gained by giving up early on a busy one
     connect_s = 90
     converge_s = 120  # a restarted node needs its start, and a fenced one its heartbeats
@@ -72,7 +72,7 @@ class KafkaBroker(Target):
     def node(self, run: Path, node: int) -> dict:
         folder, log, archive = self.folder(run, node), str(self.log(run, node)), self.kafka.archive
         shared = [f"-XX:SharedArchiveFile={archive}"] if archive.is_file() else []
-        argv = [self.kafka.java, *JVM, *shared, kafka_files.logging(), "-cp", self.kafka.classpath, "kafka.Kafka", str(folder / "server.properties")]
+        argv = [self.kafka.java, f"-Xmx{self.heap}", *JVM, *shared, kafka_files.logging(), "-cp", self.kafka.classpath, "kafka.Kafka", str(folder / "server.properties")]
         return {"id": f"n{node}", "kind": "node", "argv": argv, "cwd": str(folder), "stdout": log, "stderr": log, "port": layout.CLIENT_PORT,
                 "ready_timeout_ms": self.start_s * 1000, "clean_codes": [0, SIGTERM_EXIT], "wait": True}
 
