@@ -63,7 +63,7 @@ class Spec:
 
     @property
     def name(self) -> str:
-        return f"log-{self.seed}" if self.target == "ordeal" else f"{self.target}-log-{self.seed}"
+        return f"log-{self.seed}" if self.target == "ordeal" else f"{Path(self.target).stem}-log-{self.seed}"
 
 
 def add_trial_options(p) -> None:
@@ -134,6 +134,7 @@ def resolve(arguments) -> Spec:
     from ordeal import targets
 
     target = arguments.target or targets.DEFAULT
+    target = str(Path(target).resolve()) if target.endswith(".py") else target  # so that a replay finds it from anywhere
     plan_name, plan_text, plan = read_plan(arguments.plan or targets.find(target).defaults.get("plan", DEFAULTS["plan"]))
     workload, cluster = plan.get("workload") or {}, plan.get("cluster") or {}
     for section, value in (("workload", workload), ("cluster", cluster)):

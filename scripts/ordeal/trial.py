@@ -64,7 +64,7 @@ class Trial:
 
     def _headline(self) -> None:
         s = self.spec
-        words = [f"ordeal trial {s.name}", *([self.target.title] if s.target != targets.DEFAULT else []), f"{count(s.nodes, 'broker')} ({s.durability})", f"plan {s.plan_name}", f"{s.time_s:g} s",
+        words = [f"ordeal trial {s.name}", *([self.target.title] if s.target != targets.DEFAULT else []), count(s.nodes, "broker") + (f" ({s.durability})" if self.target.controlled else ""), f"plan {s.plan_name}", f"{s.time_s:g} s",
                  f"seed {s.seed}"] + [f"bug {m} on" for m in s.mutations]
         self.terminal.line(" · ".join(words))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ordeal import layout, paths
 from ordeal.errors import HARNESS, OrdealError
+from ordeal.tail import last_lines
 from ordeal.targets.base import Target, refused
 from ordeal.terminal import Terminal, seconds
 
@@ -62,7 +63,7 @@ class ComposeBrokers(Target):
         for node in self.nodes():
             self._hold(run, node)
         for node in self.nodes():
-            self._pids[node] = self._holder_pid(node)
+            self._pids[node] = self._holder_pid(run, node)
             self._create(run, node)
 
     def _write(self, run: Path, node: int) -> Path:
@@ -86,17 +87,18 @@ class ComposeBrokers(Target):
              "--log-driver", "none", "--entrypoint", "/usr/bin/cat", self._image], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True))
         log.close()
 
-    def _holder_pid(self, node: int) -> int:
-        name, child, until = self._names[node - 1], self._holders[node - 1], time.monotonic() + ANSWER_S
+    def _holder_pid(self, run: Path, node: int) -> int:
+        name, child, until, pid = self._names[node - 1], self._holders[node - 1], time.monotonic() + ANSWER_S, 0
         while child.poll() is None and time.monotonic() < until:
             done = self._docker.run("inspect", "-f", "{{.State.Pid}}", name, check=False)
             pid = int(done.stdout.strip() or 0) if done.returncode == 0 else 0
-            if pid:
-                if b"/cat" not in command_line(pid):
-                    raise OrdealError("the Docker engine is on another machine, or in a container of its own", "its containers' namespaces must be in reach here")
+            if pid and program_of(pid) == b"cat":  # before that it is the runtime, on its way to becoming it
                 return pid
             time.sleep(0.05)
-        raise OrdealError(f"the container {name} did not start within {ANSWER_S} s", "docker run says why in the node's holder.log")
+        if pid and child.poll() is None:
+            raise OrdealError(f"process {pid}, which Docker says holds {name}, is none of this machine", "the engine must run here, not in a container of its own")
+        raise OrdealError(f"the container {name} did not start", f"why: {paths.shown(self.folder(run, node) / 'holder.log')}", HARNESS,
+                          last_lines(self.folder(run, node) / "holder.log"))
 
     def _create(self, run: Path, node: int) -> None:
         name, holder = self._container(run, node), self._names[node - 1]
@@ -193,9 +195,9 @@ def owner(pid: int) -> str:
         return f"{pid}-gone"
 
 
-def command_line(pid: int) -> bytes:
+def program_of(pid: int) -> bytes:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].split(b"/")[-1]
     except OSError:
         return b""
 

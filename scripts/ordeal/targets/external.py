@@ -83,7 +83,7 @@ class ExternalCluster(Target):
         return {"min.insync.replicas": str(self.spec.min_isr)}  # of the topic that is made
 
     def not_covered(self) -> list[str]:
-        return [*super().not_covered()[1:], "every fault of brokers, links between them and disks: the cluster is not ours. If brokers died "
+        return ["every fault of brokers, links between them and disks: the cluster is not ours. If brokers died "
                 "or lost power meanwhile, this trial does not know, and what they lost then is found but not explained",
                 *(f"left out of the plan: {words}" for words in self._left_out)]
 
