@@ -119,12 +119,19 @@ def _download(version: str, cache: Path, terminal: Terminal) -> None:
     jars = list(fresh.glob("*.jar"))
     if not any(jar.name == f"kafka_2.13-{version}.jar" for jar in jars):
         raise OrdealError(f"Maven could not fetch Apache Kafka {version}", "check --kafka-version and the network; --kafka-home DIR needs neither",
-                          HARNESS, "\n".join(said[-15:]))
+                          HARNESS, _told_by_maven(said))
     shutil.rmtree(cache / "libs", ignore_errors=True)
     fresh.rename(cache / "libs")
     size = sum(jar.stat().st_size for jar in (cache / "libs").glob("*.jar"))
     (cache / "complete").write_text(version + "\n")
     terminal.line(f"  kafka     {len(jars)} jars, {size / 1e6:.0f} MB in {seconds(time.monotonic() - began)}")
+
+
+def _told_by_maven(said: list[str]) -> str:
+    """The errors proper, without the advice on how to run Maven that follows each."""
+    errors = [line for line in said if line.startswith("[ERROR]") and "[Help" not in line.split("->")[0] and len(line) > len("[ERROR] ")]
+    advice = ("re-run Maven", "Re-run Maven", "For more information", "cwiki")
+    return "\n".join(line.split(" -> [Help")[0] for line in errors if not any(words in line for words in advice)) or "\n".join(said[-5:])
 
 
 def _followed(command: list[str], terminal: Terminal) -> list[str]:
