@@ -168,6 +168,8 @@ SUITES = (
     Suite("nemesis", "the fault injector on real namespaces", True, nemesis),
     Suite("sim", "simulated worlds: a fixed set of seeds, digests, replay, shrinking, known bugs", True, pytest_suite("scripts/trials/sim")),
     Suite("clients", "foreign clients against a real cluster", True, pytest_suite("scripts/trials/clients")),
+    Suite("tools", "Apache Kafka's command line tools against a real cluster and on its files, where Java and Kafka can be had", True,
+          pytest_suite("scripts/trials/tools")),
     Suite("trials", "whole trials on real processes, and what must make them fail", True, pytest_suite("scripts/trials/real")),
     Suite("kafka", "trials of a real Apache Kafka cluster, where Java and Kafka can be had", True, pytest_suite("scripts/trials/kafka")),
     Suite("compose", "the container files, where a Docker engine answers", True, pytest_suite("scripts/trials/compose")),

@@ -60,5 +60,5 @@ def test_every_folder_of_code_stands_on_the_map():
 
 def test_suites_have_folders():
     assert [s.name for s in SUITES] == sorted({s.name for s in SUITES}, key=[s.name for s in SUITES].index)
-    for folder in ("scripts/tests/browser", "scripts/trials/sim", "scripts/trials/clients", "scripts/trials/real", "scripts/trials/compose"):
+    for folder in ("scripts/tests/browser", "scripts/trials/sim", "scripts/trials/clients", "scripts/trials/tools", "scripts/trials/real", "scripts/trials/compose"):
         assert list((ROOT / folder).glob("test_*.py")), folder

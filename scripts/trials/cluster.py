@@ -20,11 +20,12 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    def __init__(self, folder: Path, nodes: int = 3, settings: dict | None = None):
+    def __init__(self, folder: Path, nodes: int = 3, settings: dict | None = None, voters: int | None = None):
+        """`voters`: how many of the nodes elect the controller; all, if not said."""
         self.folder, self.nodes = folder, nodes
         ports = free_ports(3 * nodes)
         self.client_ports = ports[:nodes]
-        voters = ",".join(f"{n + 1}@127.0.0.1:{ports[2 * nodes + n]}" for n in range(nodes))
+        voters = ",".join(f"{n + 1}@127.0.0.1:{ports[2 * nodes + n]}" for n in range(voters or nodes))
         self._children = {}
         for n in range(nodes):
             listeners = zip(("CLIENT", "REPLICATION", "CONTROLLER"), (ports[n], ports[nodes + n], ports[2 * nodes + n]))
@@ -69,6 +70,10 @@ class Cluster:
             self._children[node].kill()
             self._children[node].wait()
             raise
+
+    def kill_node(self, node: int) -> None:
+        self._children[node].kill()
+        self._children[node].wait()
 
     def stop(self) -> None:
         for child in self._children.values():
