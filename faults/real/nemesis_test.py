@@ -20,7 +20,7 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 ECHO = r"""
 import signal, socket, sys, threading
 if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-else: signal.signal(signal.SIGTERM, lambda *a: __import__("os")._exit(0))
+else: signal.signal(signal.SIGTERM, lambda *a: __import__("os")._exit(143 if "jvm" in sys.argv else 0))
 if "die" in sys.argv: sys.exit(7)
 def serve(port):
     s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -259,6 +259,14 @@ def test_kill_pause_and_restart_are_proven(binary):
     assert failed["status"] == "failed" and "no clean stop" in failed["evidence"], failed
     wait_until(lambda: n.call("status")["processes"]["n1"]["state"] == "running", "the stubborn node again")
     assert n.call("stop", id="n3")["code"] == 0
+
+    n.node(3, "jvm", clean_codes=[0, 143])  # a JVM leaves like this when it is asked to, in good order
+    restart = n.call("fault.begin", id="j", do="proc.restart", on="n3")
+    assert restart["verified"] and "left cleanly" in restart["evidence"], restart
+    n.event("fault.heal", id="j", verified=True)
+    n.call("stop", id="n3")
+    n.node(3, "jvm")
+    assert "no clean stop, exit code 143" in n.call("fault.begin", id="k", do="proc.restart", on="n3")["evidence"]
     n.close()
 
 
