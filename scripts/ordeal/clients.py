@@ -24,6 +24,7 @@ BUILT_IN = ("librdkafka", "native")
 SOURCES = paths.ROOT / "adapters"
 JAVA_PACKAGES = "apt-get install -y openjdk-17-jdk-headless maven"
 BUILD_S = 1200  # the first time Maven downloads its plugins too
+ADAPTER_START_S = 60
 # One JVM hosts all clients of a host: small, and quick to start rather than quick in the end.
 JVM = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
        "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dorg.slf4j.simpleLogger.showDateTime=true")
@@ -109,6 +110,11 @@ def make_ready(client: str, version: str, terminal: Terminal) -> None:
         ADAPTERS[client].make_ready(version, terminal)
     elif version:
         raise usage("--client-version is for --client java", "librdkafka is the one of this machine's packages")
+
+
+def start_s(client: str) -> int:
+    """What may pass until a client begins to connect: a JVM starts in two seconds, or in thirty where nothing is idle."""
+    return ADAPTER_START_S if client in ADAPTERS else 0
 
 
 def workload(client: str, version: str) -> dict:

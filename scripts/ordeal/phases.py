@@ -6,7 +6,7 @@ Each takes the trial (trial.py), uses its nemesis and leaves what it learnt in i
 import json
 import time
 
-from ordeal import paths
+from ordeal import clients, paths
 from ordeal.errors import HARNESS, UNKNOWN, OrdealError, usage
 from ordeal.nemesis import Nemesis, Refused
 from ordeal.tail import Tail, last_lines
@@ -88,10 +88,11 @@ def drive(trial) -> None:
     trial.phases["drive"] = time.monotonic_ns()
     for host in trial.hosts:
         _spawn_client(trial, host, host, ["log"])
-    trial.wait_for(lambda: all(trial.live.totals.get(h, {}).get("ok") for h in trial.hosts), trial.target.connect_s, "drive", "waiting for a first write")
+    limit = trial.target.connect_s + clients.start_s(trial.spec.client)
+    trial.wait_for(lambda: all(trial.live.totals.get(h, {}).get("ok") for h in trial.hosts), limit, "drive", "waiting for a first write")
     late = [h for h in trial.hosts if not trial.live.totals.get(h, {}).get("ok")]
     if late:
-        raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {trial.target.connect_s} s", f"its log: "
+        raise OrdealError(f"no write of {', '.join(late)} was acknowledged within {limit} s", f"its log: "
                           f"{trial.shown('clients', late[0], 'err.log')}", detail=last_lines(trial.folder / "clients" / late[0] / "err.log"))
     _read_back(trial)
     try:
