@@ -3,11 +3,17 @@
 //   ordeal-load topic   --bootstrap H:P --topic T --partitions N --replication R [--topic-config k=v]...
 //   ordeal-load produce --bootstrap H:P --topic T --partitions N [--acks all --size 1024 --seconds 5 --rate 0 ...]
 //   ordeal-load fetch   --bootstrap H:P --topic T --partitions N [--seconds 5]
-//   ordeal-load probe   --bootstrap H:P --topic T --partition 0 [--interval-us 2000 --seconds 30]
+//   ordeal-load latency --bootstrap H:P --topic T --partitions N --rate R [--acks all --seconds 5]   producer and
+//   consumer ordeal-load probe   --bootstrap H:P --topic T --partition 0 [--interval-us 2000 --seconds 30]    SIGUSR1:
+//   a fault began ordeal-load ready   --bootstrap H:P --topic T --partitions N --replication R [--seconds 30] waits for
+//   a first write
 // Exit: 0 measured, 3 could not measure, 64 bad usage.
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,6 +26,7 @@ using nlohmann::json;
 namespace {
 
 volatile sig_atomic_t stop_requested = 0;
+std::atomic<std::int64_t> fault_announced{0};
 
 struct Arguments {
   std::string command;
@@ -61,6 +68,10 @@ bool set_option(Arguments& arguments, const std::string& flag, const std::string
     options.linger_ms = std::stoi(value);
   else if (flag == "--batch-bytes")
     options.batch_bytes = std::stoi(value);
+  else if (flag == "--mb-max")
+    options.mb_max = std::stoll(value);
+  else if (flag == "--queue-kb")
+    options.queue_kb = std::stoi(value);
   else if (flag == "--property")
     options.properties.push_back(key_value(value));
   else if (flag == "--partition")
@@ -104,20 +115,43 @@ Result<json> measure(const Arguments& arguments) {
   if (arguments.command == "produce") {
     const auto figures = load::produce(arguments.options);
     if (!figures) return fail(figures.error());
-    return json{{"records", figures->records},   {"errors", figures->errors},
-                {"seconds", figures->seconds},   {"records_per_s", figures->records_per_s},
-                {"mb_per_s", figures->mb_per_s}, {"latency_us", to_json(figures->latency_us)}};
+    return json{{"records", figures->records},
+                {"acked", figures->acked},
+                {"stored", figures->stored},
+                {"errors", figures->errors},
+                {"seconds", figures->seconds},
+                {"cpu_s", figures->cpu_s},
+                {"records_per_s", figures->records_per_s},
+                {"mb_per_s", figures->mb_per_s},
+                {"latency_us", to_json(figures->latency_us)}};
   }
   if (arguments.command == "fetch") {
     const auto figures = load::fetch(arguments.options);
     if (!figures) return fail(figures.error());
-    return json{{"records", figures->records},
-                {"seconds", figures->seconds},
-                {"records_per_s", figures->records_per_s},
-                {"mb_per_s", figures->mb_per_s}};
+    return json{{"records", figures->records}, {"errors", figures->errors},
+                {"seconds", figures->seconds}, {"records_per_s", figures->records_per_s},
+                {"cpu_s", figures->cpu_s},     {"mb_per_s", figures->mb_per_s}};
   }
-  const auto figures =
-      load::probe(arguments.options, arguments.partition, arguments.interval_us, [] { return stop_requested != 0; });
+  if (arguments.command == "latency") {
+    const auto figures = load::latency(arguments.options);
+    if (!figures) return fail(figures.error());
+    return json{{"acked", figures->acked},
+                {"received", figures->received},
+                {"errors", figures->errors},
+                {"seconds", figures->seconds},
+                {"cpu_s", figures->cpu_s},
+                {"behind_us", figures->behind_us},
+                {"ack_us", to_json(figures->ack_us)},
+                {"end_to_end_us", to_json(figures->end_to_end_us)}};
+  }
+  if (arguments.command == "ready") {
+    const auto figures = load::ready(arguments.options);
+    if (!figures) return fail(figures.error());
+    return json{{"ports_ns", figures->ports_ns}, {"topic_ns", figures->topic_ns}, {"acked_ns", figures->acked_ns}};
+  }
+  const auto figures = load::probe(
+      arguments.options, arguments.partition, arguments.interval_us, [] { return stop_requested != 0; },
+      [] { return fault_announced.load(); });
   if (!figures) return fail(figures.error());
   json acks = json::array();
   for (const auto& ack : figures->acks) acks.push_back({ack.sent_ns, ack.acked_ns});
@@ -128,16 +162,18 @@ Result<json> measure(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
-  const bool known = arguments && (arguments->command == "topic" || arguments->command == "produce" ||
-                                   arguments->command == "fetch" || arguments->command == "probe");
+  static constexpr std::array<std::string_view, 6> kCommands{"topic", "produce", "fetch", "latency", "probe", "ready"};
+  const bool known = arguments && std::ranges::find(kCommands, arguments->command) != kCommands.end();
   if (!known) {
     fmt::print(
         stderr,
-        "usage: ordeal-load topic|produce|fetch|probe --bootstrap HOST:PORT[,..] --topic NAME --partitions N ...\n"
+        "usage: ordeal-load topic|produce|fetch|latency|probe|ready --bootstrap HOST:PORT[,..] --topic NAME "
+        "--partitions N ...\n"
         "example: ordeal-load produce --bootstrap 127.0.0.1:9092 --topic t --partitions 6 --acks all --size 1024\n");
     return 64;
   }
   signal(SIGTERM, [](int) { stop_requested = 1; });
+  signal(SIGUSR1, [](int) { fault_announced = load::now_ns(); });
   const auto figures = measure(*arguments);
   if (!figures) {
     fmt::print(stderr, "ordeal-load: {}\n", figures.error().to_string());

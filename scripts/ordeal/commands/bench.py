@@ -1,17 +1,21 @@
 """`ordeal bench`: figures of the broker, the checker and the simulator, with the machine's facts and ratios within one run."""
 
 import json
+import os
+import shlex
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 
-from ordeal import build, facts, paths
+from ordeal import build, facts, paths, targets
 from ordeal.cli import Parser
-from ordeal.errors import OrdealError
+from ordeal.errors import OrdealError, usage
 from ordeal.terminal import seconds
 
-TARGETS = {"broker": ("ordeal-broker", "ordeal-nemesis", "ordeal-load"), "check": ("ordeal-check",), "sim": ("ordeal-sim",)}
+TARGETS = {"broker": ("ordeal-broker", "ordeal-nemesis", "ordeal-load"), "versus": ("ordeal-broker", "ordeal-nemesis", "ordeal-load", "ordeal-workload"), "check": ("ordeal-check",), "sim": ("ordeal-sim",)}
+VERSUS_ONLY = ("target", "full", "rounds", "kafka_version", "kafka_home")
 CHECK_SIZES = (1_000_000, 10_000_000)
 SIM_SEEDS = 10
 SIM_TURNS = 3
@@ -19,9 +23,13 @@ SIM_TURNS = 3
 
 def parser() -> Parser:
     p = Parser("bench", "Figures, never verdicts. The brokers of `bench broker` are a release build without bug switches.",
-               "  ./ordeal bench broker\n  ./ordeal bench check --json\n  ./ordeal bench broker --quick --out figures.json")
+               "  ./ordeal bench broker\n  ./ordeal bench versus --target kafka\n  ./ordeal bench check --json\n  ./ordeal bench broker --quick --out figures.json")
     p.add_argument("what", choices=sorted(TARGETS), help="what is measured")
     p.add_argument("--quick", action="store_true", help="fewer and shorter repetitions: a look, not a record")
+    versus = p.add_argument_group("versus", "our broker and another, turn by turn, under the same load and faults: ratios (15 minutes)")
+    targets.add_options(versus)
+    versus.add_argument("--full", action="store_true", help="every combination, longer and more often (hours)")
+    versus.add_argument("--rounds", type=int, metavar="N", help="turns of each side (default 3; with --full 5)")
     p.add_argument("--preset", help="the build measured (default release; of sim dev, which is what ./ordeal sim runs)")
     p.add_argument("--out", metavar="FILE", help="also write the JSON there")
     p.add_argument("--json", action="store_true", help="print JSON only")
@@ -30,18 +38,23 @@ def parser() -> Parser:
 
 def main(arguments, terminal) -> int:
     arguments.preset = arguments.preset or ("dev" if arguments.what == "sim" else "release")
+    _refuse(arguments)
     build.ensure(terminal, TARGETS[arguments.what], preset=arguments.preset)
     folder = paths.runs_dir() / f"bench-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True)
-    began = time.monotonic()
-    figures = {"broker": _broker, "check": _check, "sim": _sim}[arguments.what](arguments, folder, terminal)
+    began, preset = time.monotonic(), "prebuilt" if paths.prebuilt() else arguments.preset
+    figures = {"broker": _broker, "check": _check, "sim": _sim, "versus": _versus}[arguments.what](arguments, folder, terminal)
     terminal.clear()
-    document = {"schema": 1, "bench": arguments.what, "quick": arguments.quick, "preset": "prebuilt" if paths.prebuilt() else arguments.preset,
-                "machine": facts.machine(folder), "versions": facts.versions(), "took_s": round(time.monotonic() - began, 1),
+    document = {"schema": 1, "bench": arguments.what, "quick": arguments.quick, "preset": preset,
+                "machine": facts.machine(folder), "versions": facts.versions() | figures.pop("versions", {}), "command": "./ordeal " + shlex.join(sys.argv[1:]), "took_s": round(time.monotonic() - began, 1),
                 "figures": figures}
     (folder / "figures.json").write_text(json.dumps(document, indent=2) + "\n")
     if arguments.out:
         shutil.copy(folder / "figures.json", arguments.out)
+    if arguments.what == "versus":
+        from reports import versus
+
+        terminal.line(f"report: {paths.shown(versus.render(folder, document))}")
     if arguments.json:
         print(json.dumps(document))
     terminal.line()
@@ -49,6 +62,36 @@ def main(arguments, terminal) -> int:
     terminal.line("machine: " + ", ".join(f"{key} {value}" for key, value in machine.items() if isinstance(value, (str, int, float))))
     terminal.line(f"measured in {seconds(time.monotonic() - began)}; figures: {paths.shown(folder / 'figures.json')}")
     return 0
+
+
+def _refuse(arguments) -> None:
+    if arguments.what != "versus":
+        given = next((name for name in VERSUS_ONLY if getattr(arguments, name, None)), None)
+        if given:
+            raise usage(f"--{given.replace('_', '-')} is an option of `bench versus`")
+        return
+    target = targets.find(arguments.target or "kafka")
+    arguments.target = target.name
+    if target.name == targets.DEFAULT:
+        raise usage("--target ordeal is our own broker: there is nothing to compare", "./ordeal bench versus --target kafka")
+    if not target.controlled:
+        raise usage(f"--target {target.name}: its nodes cannot be started and killed from here", "./ordeal bench versus --target kafka")
+    if arguments.quick and arguments.full:
+        raise usage("--quick and --full exclude each other")
+    if arguments.rounds is not None and arguments.rounds < 1:
+        raise usage("--rounds must be at least 1")
+    targets.options_of(arguments.target, arguments)
+
+
+def _versus(arguments, folder, terminal) -> dict:
+    from ordeal.bench import versus
+
+    if not paths.prebuilt():  # targets name their programs without a preset
+        os.environ["ORDEAL_BIN"] = str(paths.build_dir(arguments.preset) / "bin")
+    figures, versions = versus.measure(folder, arguments, terminal)
+    terminal.clear()
+    versus.show(terminal, figures)
+    return figures | {"versions": versions}
 
 
 def _broker(arguments, folder, terminal) -> dict:
