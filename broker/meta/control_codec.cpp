@@ -202,6 +202,8 @@ const char* api_name(const ControllerRequest& request) {
       return "alter_topic_configs";
     case ControllerRequest::kAlterVoters:
       return "alter_voters";
+    case ControllerRequest::kDescribeQuorum:
+      return "describe_quorum";
     case ControllerRequest::BODY_NOT_SET:
       break;
   }

@@ -63,6 +63,7 @@ Decision Controller::handle(const ControllerRequest& request, Instant now) {
       on_alter_topic_configs(request.alter_topic_configs(), decision);
       break;
     case ControllerRequest::kAlterVoters:  // the quorum's business, not of the image
+    case ControllerRequest::kDescribeQuorum:
     case ControllerRequest::BODY_NOT_SET:
       decision.response.set_error_code(error_code::kInvalidRequest);
       decision.response.set_error_message("a request without a body");

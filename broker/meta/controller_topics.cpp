@@ -25,7 +25,7 @@ Checked refuse(std::int32_t code, std::string why) { return Refusal{code, std::m
 Checked check_name(const std::string& name, const ClusterImage& image, const std::map<std::string, int>& asked) {
   if (asked.at(name) > 1) return refuse(error_code::kInvalidRequest, "the request names the topic twice");
   if (const auto wrong = check_topic_name(name)) return refuse(error_code::kInvalidTopic, *wrong);
-  if (image.topic(name)) return refuse(error_code::kTopicAlreadyExists, "topic '" + name + "' already exists");
+  if (image.topic(name)) return refuse(error_code::kTopicAlreadyExists, "Topic '" + name + "' already exists.");
   if (name.find_first_of("._") == std::string::npos) return std::nullopt;
   for (const auto& [other, topic] : image.topics())
     if (topic_names_collide(name, other))
@@ -42,17 +42,45 @@ Checked check_configs(const Wanted& topic) {
   return std::nullopt;
 }
 
+std::vector<std::string> elements(const std::string& list) {
+  std::vector<std::string> out;
+  for (std::size_t from = 0; from < list.size();) {
+    const std::size_t end = std::min(list.find(',', from), list.size());
+    out.push_back(list.substr(from, end - from));
+    from = end + 1;
+  }
+  return out;
+}
+
+// What a setting that is a list becomes: an element that is there is not added twice.
+std::string changed_list(const AlterTopicConfigsRequest::ListChange& change, const TopicImage& topic) {
+  const auto own = topic.configs.find(change.name());
+  std::vector<std::string> list = elements(own == topic.configs.end() ? change.otherwise() : own->second);
+  for (const std::string& element : elements(change.value())) {
+    std::erase(list, element);
+    if (!change.remove()) list.push_back(element);
+  }
+  return fmt::format("{}", fmt::join(list, ","));
+}
+
 Checked check_changes(const AlterTopicConfigsRequest::Topic& wanted, const TopicPtr& topic, int times) {
   if (times > 1) return refuse(error_code::kInvalidRequest, "the request names the topic twice");
   if (!topic) return refuse(error_code::kUnknownTopicOrPartition, "there is no such topic");
   std::set<std::string> seen;
+  const auto twice = [&](const std::string& name) { return !seen.insert(name).second; };
+  for (const AlterTopicConfigsRequest::ListChange& change : wanted.list_changes()) {
+    if (twice(change.name())) return refuse(error_code::kInvalidRequest, change.name() + " is changed twice");
+    if (!is_list_config(change.name()))
+      return refuse(error_code::kInvalidConfig, fmt::format("{} is not a list", change.name()));
+    if (const auto wrong = check_topic_config(change.name(), changed_list(change, *topic)))
+      return refuse(error_code::kInvalidConfig, *wrong);
+  }
   for (const CreateTopicsRequest::Config& config : wanted.configs()) {
-    if (!seen.insert(config.name()).second)
-      return refuse(error_code::kInvalidRequest, config.name() + " is changed twice");
+    if (twice(config.name())) return refuse(error_code::kInvalidRequest, config.name() + " is changed twice");
     if (!config.has_value()) {
       const auto known = topic_config_names();
       if (std::ranges::find(known, config.name()) == known.end())
-        return refuse(error_code::kInvalidConfig, "unknown topic config " + config.name());
+        return refuse(error_code::kInvalidConfig, "Unknown topic config name: " + config.name());
     } else if (const auto wrong = check_topic_config(config.name(), config.value())) {
       return refuse(error_code::kInvalidConfig, *wrong);
     }
@@ -194,6 +222,12 @@ void Controller::on_alter_topic_configs(const AlterTopicConfigsRequest& request,
       continue;
     }
     if (request.validate_only()) continue;
+    for (const AlterTopicConfigsRequest::ListChange& list : wanted.list_changes()) {
+      TopicConfigRecord* change = decision.records.add_records()->mutable_topic_config();
+      change->set_topic_id(uuid_to_bytes(topic->id));
+      change->set_name(list.name());
+      change->set_value(changed_list(list, *topic));
+    }
     Assume assume;
     for (const CreateTopicsRequest::Config& config : wanted.configs()) {
       TopicConfigRecord* change = decision.records.add_records()->mutable_topic_config();

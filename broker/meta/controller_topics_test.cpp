@@ -204,6 +204,35 @@ TEST_CASE("a topic's settings change one by one, all of a request or none") {
   CHECK(config("segment.bytes") == "2000");
 }
 
+TEST_CASE("a setting that is a list grows and shrinks by elements, from what is in force elsewhere") {
+  Fixture fixture;
+  fixture.add_brokers(1);
+  REQUIRE(fixture.create("t", 1, 1).error_code() == 0);
+  const auto change = [&](const std::string& key, const std::string& value, bool remove) {
+    ControllerRequest request;
+    auto* wanted = request.mutable_alter_topic_configs()->add_topics();
+    wanted->set_name("t");
+    auto* list = wanted->add_list_changes();
+    list->set_name(key);
+    list->set_value(value);
+    list->set_remove(remove);
+    list->set_otherwise("delete");
+    return fixture.call(request).alter_topic_configs().topics(0).error_code();
+  };
+  const auto policy = [&] { return *fixture.image().topic("t")->config("cleanup.policy"); };
+  CHECK(change("cleanup.policy", "compact", false) == 0);
+  CHECK(policy() == "delete,compact");
+  CHECK(change("cleanup.policy", "compact", false) == 0);
+  CHECK(policy() == "delete,compact");
+  CHECK(change("cleanup.policy", "delete", true) == 0);
+  CHECK(policy() == "compact");
+  CHECK(change("cleanup.policy", "compact", true) == error_code::kInvalidConfig);  // nothing would be left
+  CHECK(change("cleanup.policy", "shred", false) == error_code::kInvalidConfig);
+  CHECK(change("retention.ms", "5", false) == error_code::kInvalidConfig);
+  CHECK(change("no.such.thing", "5", false) == error_code::kInvalidConfig);
+  CHECK(policy() == "compact");
+}
+
 // ---- placement and names ----
 
 TEST_CASE("replicas are on distinct racks where possible, and spread evenly over brokers and leaders") {

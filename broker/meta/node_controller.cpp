@@ -94,6 +94,8 @@ void Node::Impl::decide(Request request) {
   Decision decision;
   if (request.request.has_alter_voters()) {
     alter_voters(request.request.alter_voters(), decision.response);
+  } else if (request.request.has_describe_quorum()) {
+    return request.reply->set(describe_quorum());  // as it is now: it rests on nothing that waits to be committed
   } else {
     decision = controller_->handle(request.request, env_.scheduler.now());
   }

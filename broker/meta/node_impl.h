@@ -93,6 +93,7 @@ class Node::Impl final : public ControlEvents {
   void connect_to_voters(const raft::VoterSet& voters);
   void send_raft(const raft::Message& message);
   void alter_voters(const AlterVotersRequest& request, ControllerResponse& response);
+  ControllerResponse describe_quorum() const;
   void note_quorum();
   void note_applied();
 

@@ -79,6 +79,35 @@ void Node::Impl::alter_voters(const AlterVotersRequest& request, ControllerRespo
   if (answer.refusal == raft::VoterRefusal::none) controller_->skip(answer.index);
 }
 
+ControllerResponse Node::Impl::describe_quorum() const {
+  ControllerResponse response;
+  DescribeQuorumResponse& body = *response.mutable_describe_quorum();
+  body.set_leader(config_.id);
+  body.set_term(raft_->term());
+  body.set_commit(raft_->commit_index());
+  const Instant now = env_.scheduler.now();
+  const WallMs wall = env_.scheduler.wall_ms();
+  const auto wall_of = [&](Instant then) {
+    return wall - std::chrono::duration_cast<std::chrono::milliseconds>(now - then).count();
+  };
+  const auto add = [&](NodeId id, raft::Index match, WallMs heard, WallMs caught_up) {
+    DescribeQuorumResponse::Replica& replica = *body.add_replicas();
+    replica.set_node_id(id);
+    replica.set_last_index(match);
+    replica.set_heard_ms(heard);
+    replica.set_caught_up_ms(caught_up);
+    const auto voter = raft_->voters().find(id);
+    replica.set_voter(voter != raft_->voters().end());
+    if (!replica.voter()) return;
+    replica.set_host(voter->second.host);
+    replica.set_port(voter->second.port);
+  };
+  add(config_.id, raft_->last_index(), -1, wall);
+  for (const raft::Raft::Peer& peer : raft_->peers())
+    add(peer.id, peer.match, wall_of(peer.heard), peer.caught_up ? wall_of(*peer.caught_up) : -1);
+  return response;
+}
+
 void Node::Impl::note_quorum() {
   if (raft_->commit_index() != seen_commit_) {
     seen_commit_ = raft_->commit_index();

@@ -246,6 +246,13 @@ Index Raft::match_index(NodeId peer) const {
   return it == progress_.end() ? 0 : it->second.match;
 }
 
+std::vector<Raft::Peer> Raft::peers() const {
+  std::vector<Peer> peers;
+  for (const auto& [id, progress] : progress_)
+    peers.push_back({id, progress.match, progress.heard, progress.caught_up});
+  return peers;
+}
+
 void Raft::become_follower(Term term, NodeId leader, Instant now) {
   ORDEAL_CHECK(term >= hard_state_.term);
   if (term > hard_state_.term) set_term(term, kNoNode);

@@ -127,6 +127,14 @@ class Raft {
   const Entry& entry(Index index) const;           // first_index() <= index <= last_index()
   std::uint64_t hash_at(Index index) const;        // base index <= index <= last_index()
   Index match_index(NodeId peer) const;            // leader only
+  // What a leader knows of those that follow it: the other voters, and observers.
+  struct Peer {
+    NodeId id = kNoNode;
+    Index match = 0;
+    Instant heard{};                   // last answer
+    std::optional<Instant> caught_up;  // when it last had everything
+  };
+  std::vector<Peer> peers() const;
   const VoterSet& voters() const { return voters_.back().set; }
   Index voters_index() const { return voters_.back().index; }  // of the entry that brought them; 0: configured
   bool is_voter(NodeId node) const { return voters().contains(node); }
@@ -149,6 +157,7 @@ class Raft {
     std::size_t inflight = 0;  // requests sent and not answered, in flow replicate; 1 while a probe is out
     Instant sent{};            // last request
     Instant heard{};           // last answer
+    std::optional<Instant> caught_up;
     Instant snapshot_sent{};
     bool blank = false;  // as it said last
     Index fence = 0;     // while blank: all other voters must hold this entry before it counts again

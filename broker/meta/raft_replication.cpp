@@ -199,6 +199,7 @@ void Raft::on_append_response(const Message& message, const AppendResponse& resp
     ORDEAL_CHECK(response.match_index <= last_index(), "node {} matches {} beyond our end", message.from,
                  response.match_index);
     progress.match = std::max(progress.match, response.match_index);
+    if (progress.match == last_index()) progress.caught_up = now;
     if (progress.flow == Flow::snapshot) {
       if (!term_at(progress.match)) return;  // still behind our base
       progress.flow = Flow::probe;

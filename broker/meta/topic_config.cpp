@@ -88,9 +88,9 @@ bool ratio(std::string_view value) {
 
 std::optional<std::string> check_topic_config(std::string_view name, std::string_view value) {
   const auto rule = std::ranges::lower_bound(kRules, name, {}, &Rule::name);
-  if (rule == kRules.end() || rule->name != name) return fmt::format("unknown topic config {}", name);
+  if (rule == kRules.end() || rule->name != name) return fmt::format("Unknown topic config name: {}", name);
   const auto wrong = [&](std::string_view wanted) {
-    return std::optional(fmt::format("{} = '{}': must be {}", name, value, wanted));
+    return std::optional(fmt::format("Invalid value {} for configuration {}: must be {}", value, name, wanted));
   };
   switch (rule->kind) {
     case Kind::number:
@@ -110,6 +110,11 @@ std::optional<std::string> check_topic_config(std::string_view name, std::string
       return wrong("from 0 to 1");
   }
   return wrong("something else");
+}
+
+bool is_list_config(std::string_view name) {
+  const auto rule = std::ranges::lower_bound(kRules, name, {}, &Rule::name);
+  return rule != kRules.end() && rule->name == name && rule->kind == Kind::list;
 }
 
 std::vector<std::string_view> topic_config_names() {

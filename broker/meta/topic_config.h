@@ -11,6 +11,7 @@ namespace ordeal::meta {
 // What is wrong with `name` = `value`; nullopt when it is fine. Unknown names are wrong.
 std::optional<std::string> check_topic_config(std::string_view name, std::string_view value);
 std::vector<std::string_view> topic_config_names();  // sorted
+bool is_list_config(std::string_view name);          // its elements are separated by commas
 
 // What is wrong with a topic name; nullopt when it is fine.
 std::optional<std::string> check_topic_name(std::string_view name);

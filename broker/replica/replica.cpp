@@ -62,6 +62,8 @@ PartitionStatus Replica::status() const {
   out.last_stable = last_stable();
   out.flushed_end = ends_.flushed;
   out.log_end = ends_.end;
+  if (!busy_ && !retired_) seen_bytes_ = log_->size_bytes();
+  out.log_bytes = seen_bytes_;
   return out;
 }
 

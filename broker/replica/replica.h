@@ -144,6 +144,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   log::PartitionLog* log_;
   Partition partition_;
   LogEnds ends_;
+  mutable std::int64_t seen_bytes_ = 0;  // the log's size when it was last looked at: a busy log may not be
   AckMap acks_all_;
   AckMap acks_local_;
   std::map<std::uint64_t, FetchEntry> fetch_waits_;

@@ -168,6 +168,7 @@ struct PartitionStatus {
   Offset last_stable = 0;
   Offset flushed_end = 0;
   Offset log_end = 0;
+  std::int64_t log_bytes = 0;
 };
 
 struct Options {

@@ -42,6 +42,7 @@ class Broker::ReplicaPartitions final : public Partitions {
       std::vector<replica::EpochQuery> queries) override {
     return manager_.offset_for_leader_epoch(std::move(queries));
   }
+  std::vector<replica::PartitionStatus> status() const override { return manager_.status(); }
 
  private:
   replica::ReplicaManager& manager_;

@@ -96,7 +96,22 @@ env::Task<Reply> dispatch(Services& services, Request request) {
           [](Services& s, const Call&, const auto& message) { return describe_configs(s, message); });
     case ApiKey::describe_cluster:
       return answer_now<wire::DescribeClusterRequest>(services, std::move(request), &describe_cluster);
-    case ApiKey::describe_quorum:  // not advertised
+    case ApiKey::incremental_alter_configs:
+      return answer<wire::IncrementalAlterConfigsRequest>(
+          services, std::move(request),
+          [](Services& s, Call, auto message) { return incremental_alter_configs(s, std::move(message)); });
+    case ApiKey::elect_leaders:
+      return answer<wire::ElectLeadersRequest>(services, std::move(request), [](Services& s, Call, auto message) {
+        return elect_leaders(s, std::move(message));
+      });
+    case ApiKey::describe_quorum:
+      return answer<wire::DescribeQuorumRequest>(services, std::move(request), [](Services& s, Call, auto message) {
+        return describe_quorum(s, std::move(message));
+      });
+    case ApiKey::describe_log_dirs:
+      return answer_now<wire::DescribeLogDirsRequest>(
+          services, std::move(request),
+          [](Services& s, const Call&, const auto& message) { return describe_log_dirs(s, message); });
     case ApiKey::api_versions:
       break;
   }

@@ -148,6 +148,7 @@ class FakePartitions final : public Partitions {
     std::vector<replica::EpochAnswer> results(queries.size(), epoch_answer);
     co_return results;
   }
+  std::vector<replica::PartitionStatus> status() const override { return statuses; }
 
   bool hold_appends = false;
   bool hold_fetches = false;
@@ -160,6 +161,7 @@ class FakePartitions final : public Partitions {
   replica::FetchResult fetch_result;
   replica::ListOffsetsResult list_result;
   replica::EpochAnswer epoch_answer;
+  std::vector<replica::PartitionStatus> statuses;
 };
 
 // Node 1 serves; tests run as a client on another host.

@@ -38,6 +38,7 @@ class Partitions {
       std::vector<replica::ListOffsetsQuery> queries) = 0;
   virtual env::Task<std::vector<replica::EpochAnswer>> offset_for_leader_epoch(
       std::vector<replica::EpochQuery> queries) = 0;
+  virtual std::vector<replica::PartitionStatus> status() const = 0;  // by topic and partition
 };
 
 class ProducerIds;

@@ -13,8 +13,6 @@
 namespace ordeal::wire {
 namespace {
 
-constexpr Versions kClientOnly = {0, -1};  // we ask others; our broker does not answer it, so it does not name it
-
 // Produce is advertised from 0 though 0 to 2 are refused: librdkafka before 2.15 looks for 0 to decide whether it may
 // compress (KAFKA-18659). InitProducerId 6 and ApiVersions 5 are readable but not yet stable in Kafka 4.3, hence not
 // advertised.
@@ -30,7 +28,10 @@ constexpr std::array kApis = {
     ApiVersionRange{ApiKey::init_producer_id, "InitProducerId", {0, 5}, {0, 6}, 2},
     ApiVersionRange{ApiKey::offset_for_leader_epoch, "OffsetForLeaderEpoch", {2, 4}, {2, 4}, 4},
     ApiVersionRange{ApiKey::describe_configs, "DescribeConfigs", {1, 4}, {1, 4}, 4},
-    ApiVersionRange{ApiKey::describe_quorum, "DescribeQuorum", kClientOnly, {0, 2}, 0},
+    ApiVersionRange{ApiKey::describe_log_dirs, "DescribeLogDirs", {1, 5}, {1, 5}, 2},
+    ApiVersionRange{ApiKey::elect_leaders, "ElectLeaders", {0, 2}, {0, 2}, 2},
+    ApiVersionRange{ApiKey::incremental_alter_configs, "IncrementalAlterConfigs", {0, 1}, {0, 1}, 1},
+    ApiVersionRange{ApiKey::describe_quorum, "DescribeQuorum", {0, 2}, {0, 2}, 0},
     ApiVersionRange{ApiKey::describe_cluster, "DescribeCluster", {0, 2}, {0, 2}, 0},
 };
 

@@ -40,6 +40,9 @@ enum class ApiKey : std::int16_t {
   init_producer_id = 22,
   offset_for_leader_epoch = 23,
   describe_configs = 32,
+  describe_log_dirs = 35,
+  elect_leaders = 43,
+  incremental_alter_configs = 44,
   describe_quorum = 55,
   describe_cluster = 60,
 };

@@ -7,11 +7,14 @@
 #include "broker/server/services.h"
 #include "broker/wire/messages/api_versions.h"
 #include "broker/wire/messages/configs.h"
+#include "broker/wire/messages/elections.h"
 #include "broker/wire/messages/fetch.h"
+#include "broker/wire/messages/log_dirs.h"
 #include "broker/wire/messages/metadata.h"
 #include "broker/wire/messages/offsets.h"
 #include "broker/wire/messages/produce.h"
 #include "broker/wire/messages/producer_id.h"
+#include "broker/wire/messages/quorum.h"
 #include "broker/wire/messages/topics.h"
 
 namespace ordeal::server {
@@ -44,6 +47,11 @@ env::Task<wire::CreateTopicsResponse> create_topics(Services& services, Call cal
 env::Task<wire::DeleteTopicsResponse> delete_topics(Services& services, Call call, wire::DeleteTopicsRequest request);
 env::Task<wire::InitProducerIdResponse> init_producer_id(Services& services, wire::InitProducerIdRequest request);
 wire::DescribeConfigsResponse describe_configs(const Services& services, const wire::DescribeConfigsRequest& request);
+env::Task<wire::IncrementalAlterConfigsResponse> incremental_alter_configs(
+    Services& services, wire::IncrementalAlterConfigsRequest request);
+env::Task<wire::ElectLeadersResponse> elect_leaders(Services& services, wire::ElectLeadersRequest request);
+env::Task<wire::DescribeQuorumResponse> describe_quorum(Services& services, wire::DescribeQuorumRequest request);
+wire::DescribeLogDirsResponse describe_log_dirs(const Services& services, const wire::DescribeLogDirsRequest& request);
 
 // ---- Shared by several families.
 
@@ -52,6 +60,15 @@ bool valid_topic_name(std::string_view name);
 // The endpoints of those leaders that a response names, as `listener` reaches them (KIP-951).
 std::vector<wire::NodeEndpoint> endpoints_of(const Services& services, const std::string& listener,
                                              const std::set<NodeId>& nodes);
+// Why the call as a whole has no answer; nullopt when the controller gave one.
+struct ControllerFailure {
+  wire::ErrorCode code;
+  std::string text;
+};
+std::optional<ControllerFailure> failure_of(const Result<meta::ControllerResponse>& response);
+// Durability is the broker's, not a topic's: a topic that asks for another one must not be told that it has it.
+std::optional<std::string> other_durability(const Services& services, const std::string& name,
+                                            const std::optional<std::string>& value);
 // Waits until the local image has (or no longer has) the topic; false when the deadline passed first.
 env::Task<bool> wait_for_topic(Services& services, std::string name, bool present, Instant deadline);
 

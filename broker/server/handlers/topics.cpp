@@ -29,30 +29,10 @@ Instant deadline_of(const Services& services, std::int32_t timeout_ms) {
   return std::max(services.in_ms(timeout_ms), services.in(kPatienceMin));
 }
 
-struct Failure {
-  ErrorCode code;
-  std::string text;
-};
-
-// Of the call as a whole; nullopt when the controller answered.
-std::optional<Failure> failure_of(const Result<meta::ControllerResponse>& response) {
-  if (!response) {
-    const bool late = response.error().code == Errc::timed_out;
-    return Failure{late ? ErrorCode::request_timed_out : ErrorCode::not_controller, response.error().text};
-  }
-  if (response->error_code() == 0) return std::nullopt;
-  return Failure{static_cast<ErrorCode>(response->error_code()), response->error_message()};
-}
-
-// Durability is the broker's, not a topic's: a topic that asks for another one must not be told that it has it.
 std::optional<std::string> other_durability(const Services& services,
                                             const wire::CreateTopicsRequest::CreatableTopic& topic) {
-  for (const auto& config : topic.configs) {
-    if (config.name != "flush.messages" || !config.value) continue;
-    if ((*config.value == "1") == services.config.topic_defaults.fsync()) continue;
-    return fmt::format("flush.messages={}: this broker runs with log.flush.interval.messages={} for all topics",
-                       *config.value, services.config.topic_defaults.flush_messages);
-  }
+  for (const auto& config : topic.configs)
+    if (auto wrong = other_durability(services, config.name, config.value)) return wrong;
   return std::nullopt;
 }
 
@@ -97,6 +77,23 @@ void add_configs(const Services& services, const meta::CreateTopicsResponse::Top
 
 }  // namespace
 
+std::optional<ControllerFailure> failure_of(const Result<meta::ControllerResponse>& response) {
+  if (!response) {
+    const bool late = response.error().code == Errc::timed_out;
+    return ControllerFailure{late ? ErrorCode::request_timed_out : ErrorCode::not_controller, response.error().text};
+  }
+  if (response->error_code() == 0) return std::nullopt;
+  return ControllerFailure{static_cast<ErrorCode>(response->error_code()), response->error_message()};
+}
+
+std::optional<std::string> other_durability(const Services& services, const std::string& name,
+                                            const std::optional<std::string>& value) {
+  if (name != "flush.messages" || !value) return std::nullopt;
+  if ((*value == "1") == services.config.topic_defaults.fsync()) return std::nullopt;
+  return fmt::format("flush.messages={}: this broker runs with log.flush.interval.messages={} for all topics", *value,
+                     services.config.topic_defaults.flush_messages);
+}
+
 env::Task<wire::CreateTopicsResponse> create_topics(Services& services, Call, wire::CreateTopicsRequest request) {
   const Instant deadline = deadline_of(services, request.timeout_ms);
   wire::CreateTopicsResponse response;
@@ -113,7 +110,7 @@ env::Task<wire::CreateTopicsResponse> create_topics(Services& services, Call, wi
   if (request.topics.empty()) co_return response;
   meta::ControllerRequest forward = to_controller(request);
   Result<meta::ControllerResponse> answer = co_await services.metadata.call_controller(std::move(forward), deadline);
-  if (const std::optional<Failure> failure = failure_of(answer)) {
+  if (const std::optional<ControllerFailure> failure = failure_of(answer)) {
     for (const auto& topic : request.topics) {
       Created created;
       created.name = topic.name;
@@ -163,7 +160,7 @@ env::Task<wire::DeleteTopicsResponse> delete_topics(Services& services, Call cal
     if (!topic.topic_id.is_zero()) entry.set_topic_id(topic.topic_id.bytes.data(), topic.topic_id.bytes.size());
   }
   Result<meta::ControllerResponse> answer = co_await services.metadata.call_controller(std::move(forward), deadline);
-  if (const std::optional<Failure> failure = failure_of(answer)) {
+  if (const std::optional<ControllerFailure> failure = failure_of(answer)) {
     refuse_all(failure->code, failure->text);
     co_return response;
   }

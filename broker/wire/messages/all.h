@@ -3,7 +3,9 @@
 
 #include "broker/wire/messages/api_versions.h"
 #include "broker/wire/messages/configs.h"
+#include "broker/wire/messages/elections.h"
 #include "broker/wire/messages/fetch.h"
+#include "broker/wire/messages/log_dirs.h"
 #include "broker/wire/messages/metadata.h"
 #include "broker/wire/messages/offsets.h"
 #include "broker/wire/messages/produce.h"
@@ -27,6 +29,9 @@ void for_each_request(Fn&& fn) {
   fn.template operator()<InitProducerIdRequest>();
   fn.template operator()<OffsetForLeaderEpochRequest>();
   fn.template operator()<DescribeConfigsRequest>();
+  fn.template operator()<DescribeLogDirsRequest>();
+  fn.template operator()<ElectLeadersRequest>();
+  fn.template operator()<IncrementalAlterConfigsRequest>();
   fn.template operator()<DescribeQuorumRequest>();
   fn.template operator()<DescribeClusterRequest>();
 }

@@ -1,4 +1,4 @@
-// DescribeConfigs (32).
+// DescribeConfigs (32) and IncrementalAlterConfigs (44).
 #pragma once
 
 #include <optional>
@@ -28,6 +28,9 @@ enum class ConfigValueType : std::int8_t {
   float64 = 6,
   list = 7,
 };
+
+// What an alteration does with a setting; the last two are for settings that are lists.
+enum class AlterConfigOp : std::int8_t { set = 0, remove = 1, append = 2, subtract = 3 };
 
 struct DescribeConfigsResponse;
 
@@ -117,6 +120,72 @@ struct DescribeConfigsResponse {
   void visit(V& v) {
     v("throttle_time_ms", throttle_time_ms);
     v("results", results);
+  }
+};
+
+struct IncrementalAlterConfigsResponse;
+
+struct IncrementalAlterConfigsRequest {
+  static constexpr ApiKey kKey = ApiKey::incremental_alter_configs;
+  static constexpr const char* kName = "IncrementalAlterConfigsRequest";
+  using Response = IncrementalAlterConfigsResponse;
+
+  struct AlterableConfig {
+    std::string name;
+    std::int8_t config_operation = 0;
+    std::optional<std::string> value;
+    template <class V>
+    void visit(V& v) {
+      v("name", name);
+      v("config_operation", config_operation);
+      v("value", value);
+    }
+  };
+  struct AlterConfigsResource {
+    std::int8_t resource_type = 0;
+    std::string resource_name;
+    std::vector<AlterableConfig> configs;
+    template <class V>
+    void visit(V& v) {
+      v("resource_type", resource_type);
+      v("resource_name", resource_name);
+      v("configs", configs);
+    }
+  };
+
+  std::vector<AlterConfigsResource> resources;
+  bool validate_only = false;
+  template <class V>
+  void visit(V& v) {
+    v("resources", resources);
+    v("validate_only", validate_only);
+  }
+};
+
+struct IncrementalAlterConfigsResponse {
+  static constexpr ApiKey kKey = ApiKey::incremental_alter_configs;
+  static constexpr const char* kName = "IncrementalAlterConfigsResponse";
+
+  struct AlterConfigsResourceResponse {
+    ErrorCode error_code = ErrorCode::none;
+    std::optional<std::string> error_message;
+    std::int8_t resource_type = 0;
+    std::string resource_name;
+    template <class V>
+    void visit(V& v) {
+      v("error_code", error_code);
+      v("error_message", error_message);
+      v("resource_type", resource_type);
+      v("resource_name", resource_name);
+    }
+  };
+
+  std::int32_t throttle_time_ms = 0;
+  std::vector<AlterConfigsResourceResponse> responses;
+  template <class V>
+  void visit(V& v) {
+    v("throttle_time_ms", throttle_time_ms);
+    v("responses", responses);
   }
 };
 

@@ -1,5 +1,4 @@
-// DescribeQuorum (55): who leads a KRaft metadata quorum, and how far its voters and observers are. Spoken as a client
-// only: a watcher asks brokers that write no trace of their own.
+// DescribeQuorum (55): who leads the metadata quorum, and how far its voters and observers are.
 #pragma once
 
 #include <optional>

@@ -259,6 +259,8 @@ Told ControlWords::request(const ControllerRequest& request) {
       return {fmt::format("{} voter {}", request.alter_voters().remove() ? "remove" : "add",
                           node(request.alter_voters().node_id())),
               {}};
+    case ControllerRequest::kDescribeQuorum:
+      return {"ask about the quorum", {}};
     case ControllerRequest::BODY_NOT_SET:
       break;
   }
@@ -330,6 +332,10 @@ Told ControlWords::response(const ControllerResponse& response, const Told& aske
     case ControllerResponse::kAlterVoters:
       told.say += ": " + outcome(response.alter_voters().error_code(), "done");
       return told;
+    case ControllerResponse::kDescribeQuorum:
+      return {fmt::format("node {} leads in term {}", response.describe_quorum().leader(),
+                          response.describe_quorum().term()),
+              {}};
     case ControllerResponse::BODY_NOT_SET:
       break;
   }
