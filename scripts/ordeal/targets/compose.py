@@ -7,6 +7,7 @@ Both share a PID namespace, so when we die, however we die, the first one's inpu
 """
 
 import atexit
+import contextlib
 import hashlib
 import os
 import shutil
@@ -60,11 +61,15 @@ class ComposeBrokers(Target):
             done = subprocess.run([str(paths.binary("ordeal-broker")), "--config", str(config), "--check-config"], capture_output=True, text=True)
             if done.returncode != 0:
                 raise refused("broker settings", done.returncode, done.stdout + done.stderr)
-        for node in self.nodes():
-            self._hold(run, node)
-        for node in self.nodes():
-            self._pids[node] = self._holder_pid(run, node)
-            self._create(run, node)
+        try:
+            for node in self.nodes():
+                self._hold(run, node)
+            for node in self.nodes():
+                self._pids[node] = self._holder_pid(run, node)
+                self._create(run, node)
+        except BaseException:  # an interrupt too: nobody else would take them away before we end
+            self.close()
+            raise
 
     def _write(self, run: Path, node: int) -> Path:
         folder = self.folder(run, node)
@@ -133,7 +138,8 @@ class ComposeBrokers(Target):
         self._holders.clear()
         names, self._names = self._names, []
         if names:
-            self._docker.run("rm", "--force", "--volumes", *names, check=False)
+            with contextlib.suppress(OrdealError):  # an engine that hangs: their processes have ended, the next trial sweeps up
+                self._docker.run("rm", "--force", "--volumes", *names, check=False)
 
 
 class Docker:

@@ -50,7 +50,7 @@ class ExternalCluster(Target):
         self._brokers = ask_any(servers)
         for node, (host, port) in self._brokers.items():
             if not numeric(host):
-                raise usage(f"broker {node} is advertised as {host}:{port}, and the auditor needs an address there", "advertised.listeners with an IP address")
+                raise usage(f"broker {node} is advertised as {host}:{port}, and the auditor needs an IPv4 address there", "advertised.listeners with one")
         if self.spec.rf > len(self._brokers):
             raise usage(f"--rf {self.spec.rf}: the cluster has {count(len(self._brokers), 'broker')}", f"--rf {len(self._brokers)} --min-isr 1")
         self.spec.nodes = len(self._brokers)
