@@ -133,8 +133,13 @@ Result<std::int64_t> log_ends(const Options& options) {
   for (PartitionId p = 0; p < options.partitions; ++p) {
     std::int64_t low = 0;
     std::int64_t high = 0;
-    const auto error =
-        rd_kafka_query_watermark_offsets(handle->get(), options.topic.c_str(), p, &low, &high, kPatienceMs);
+    // A leader may be named before it knows of it itself: ask again for a while.
+    const std::int64_t until = now_ns() + std::int64_t{kPatienceMs} * 1'000'000;
+    rd_kafka_resp_err_t error;
+    do {
+      error = rd_kafka_query_watermark_offsets(handle->get(), options.topic.c_str(), p, &low, &high, kPatienceMs);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) ::usleep(20'000);
+    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && now_ns() < until);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return fail(Errc::internal, fmt::format("ends of {}/{}: {}", options.topic, p, rd_kafka_err2str(error)));
     }
