@@ -53,7 +53,7 @@ def test_a_build_is_made_once_and_again_for_another_version(nothing_installed):
     for version in ("", "", "3.9.1", "3.9.1"):
         clients.make_ready("java", version, Terminal())
     assert (nothing_installed / "ran").read_text().split() == ["run", "run"]
-    assert "java-3.9.1/classes" in " ".join(clients.workload("java", "3.9.1")["adapter_argv"])
+    assert "java-3.9.1/adapter.jar" in " ".join(clients.workload("java", "3.9.1")["adapter_argv"])
 
 
 def test_only_a_client_behind_an_adapter_gets_one(monkeypatch):
