@@ -21,6 +21,7 @@ COMMANDS = {
     "shrink": "a failing simulated world, cut down to a small scenario",
     "check": "judge a recorded history",
     "corpus": "the known bugs, switched on one by one",
+    "truth": "configurations that must lose writes and such that must not, on either broker",
     "bench": "figures, never verdicts",
     "soak": "many trials by seed, resumable, with a ledger",
     "report": "render the report of a run again",
