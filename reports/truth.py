@@ -76,7 +76,7 @@ def cell(row: dict) -> str:
     if "lost_count" not in row:
         return f"{row['code']}: not held"
     verdict = row["verdict"] if not row.get("violated") else f"{row['verdict']} ({', '.join(row['violated'])})"
-    lost = f"{row['lost_count']:,} lost" + (", allowed" if row["lost_count"] and row["promised_here"] == "allowed" else "")
+    lost = f"{row['lost_count']:,} lost" + (", allowed" if "lost-write" in row.get("allowed", {}) else "")
     if row.get("durable"):
         lost += f"; under `durable` {row['durable']['lost']:,} violations"
     code = row["code"] if row["code"] == "agrees" else f"**{row['code']}**"

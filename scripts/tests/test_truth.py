@@ -49,6 +49,7 @@ def judged(tmp_path, monkeypatch):
     ("all-min2", verdict_of(promised="allowed"), truth.DIFFERS),  # what must be promised may not be excused
     ("all-min2", verdict_of("unknown"), truth.OPEN),
     ("acks1", verdict_of(promised="allowed", count=5), truth.AGREES),
+    ("acks1", verdict_of(count=5), truth.AGREES),  # promised in the partitions whose leader stayed, and none of those lost any
     ("acks1", verdict_of(promised="allowed"), truth.DIFFERS),  # a loss that must be there and was not seen
     ("acks1", verdict_of("fail", promised="allowed", broken=["phantom-value"]), truth.DIFFERS),
     ("acks1", verdict_of("unknown", promised="allowed", count=5), truth.OPEN),
@@ -124,7 +125,7 @@ def test_an_unknown_configuration_is_bad_usage(tmp_path):
 def row(name="acks1", target="kafka", code="agrees", **more) -> dict:
     config = BY_NAME[name]
     told = config._asdict() | {"target": target, "expected": config.expected, "seed": 1, "time_s": 90.0, "commit": "abc with local changes", "code": code, "verdict": "pass",
-                               "lost_count": 5, "promised_here": "allowed", "durable": {"verdict": "fail", "lost": 5, "witness": None}, "folder": "x", "why_not": ""}
+                               "lost_count": 5, "allowed": {"lost-write": 5}, "durable": {"verdict": "fail", "lost": 5, "witness": None}, "folder": "x", "why_not": ""}
     return told | more
 
 
