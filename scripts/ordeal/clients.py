@@ -28,7 +28,7 @@ BUILT_IN = ("librdkafka", "native")
 SOURCES = paths.ROOT / "adapters"
 JAVA_PACKAGES = "apt-get install -y openjdk-17-jdk-headless maven"
 BUILD_S = 1200  # the first time Maven downloads its plugins too
-ARCHIVE, ARCHIVE_S = "classes.jsa", 120
+ARCHIVE, ARCHIVE_S = "classes.jsa", 20
 # Makes every class be loaded that a client needs to begin; nobody listens there.
 SESSION = "".join(json.dumps(command) + "\n" for command in (
     {"cmd": "hello", "protocol": 1}, {"cmd": "producer", "id": 1, "config": {"bootstrap.servers": "127.0.0.1:9", "max.block.ms": "100"}},
