@@ -30,7 +30,7 @@ def render(folder: Path, document: dict) -> Path:
                        *(["a quick look, not a record"] if document.get("quick") else [])],
         tiles=[(f"{a['holds']} / {a['of']}", a["title"].lower(), f"at least {a['factor']:g} times better") for a in figures["aims"]],
         groups=groups, theirs=theirs, chip={True: "held", False: "violated", None: "allowed"}, chart=Markup(chart(groups)), spread=spread,
-        rates=figures["rates"], equal=figures["equal_timeouts"],
+        failures=figures["failures"], rates=figures["rates"], equal=figures["equal_timeouts"],
         sections=[("chart", "Chart"), ("rows", "Figures"), ("how", "How it was measured"), ("facts", "Facts")], facts=facts_of(document))
 
 

@@ -64,13 +64,16 @@ def handle(m):
         Path(spawn["stdout"]).write_text(json.dumps(row))
         return {"code": 0}
     if m["cmd"] == "status":
-        return {"roles": {"controller": "n1", "partitions": {"f/0": {"leader": "n1"}, "f/1": {"leader": "n3"}, "t/0": {"leader": "n2"}}}}
+        return {"roles": {"controller": "n3" if "one-leads-all" in WRONG else "n1", "partitions": {"f/0": {"leader": "n3" if "one-leads-all" in WRONG else "n1"}, "f/1": {"leader": "n3"}, "t/0": {"leader": "n2"}}}}
     if m["cmd"] == "fault.begin":
         assert m["on"] == "n3", m
         handle.proven = time.monotonic_ns()
         for event, t in (("fault.invoke", handle.proven), ("fault.begin", handle.proven)):
             say({"event": event, "id": "x1", "t": t, "verified": True})
-        return {"id": "x1", "verified": "no-fault" not in WRONG, "evidence": "it lives"}
+        once = "no-fault-once" in WRONG and not os.path.exists(os.environ["ORDEAL_ONCE"])
+        if once:
+            Path(os.environ["ORDEAL_ONCE"]).touch()
+        return {"id": "x1", "verified": "no-fault" not in WRONG and not once, "evidence": "it lives"}
     return {}
 
 for line in sys.stdin:
@@ -196,6 +199,20 @@ def test_what_distorts_a_row_is_said_with_it(pretended, tmp_path):
 def test_a_fault_that_is_not_proven_is_no_measurement(pretended, tmp_path):
     done = ordeal(pretended, tmp_path, "bench", "versus", "--target", "kafka", "--quick", ORDEAL_FAKE="no-fault")
     assert done.returncode == 3 and "the fault did not take hold: it lives" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_of_several_turns_one_may_fail_and_is_named(pretended, tmp_path):
+    document, said = compare(pretended, tmp_path, "--rounds", "2", ORDEAL_FAKE="no-fault-once", ORDEAL_ONCE=str(tmp_path / "once"))
+    assert document["figures"]["failures"] == ["turn 1, kafka, page cache: the fault did not take hold: it lives"]
+    kill = next(r for r in document["figures"]["rows"] if r["key"] == "failover.page-cache.kill")
+    assert len(kill["ours"]["samples"]) == 2 and len(kill["theirs"]["samples"]) == 1
+    assert "failed: turn 1, kafka" in said
+
+
+def test_when_every_leader_is_the_controller_its_row_says_so(pretended, tmp_path):
+    document, _ = compare(pretended, tmp_path, ORDEAL_FAKE="one-leads-all")
+    kill = next(r for r in document["figures"]["rows"] if r["key"] == "failover.page-cache.kill")
+    assert "ordeal: every leader was the active controller too" in kill["remarks"]
 
 
 @pytest.mark.parametrize("words, said", [

@@ -26,9 +26,17 @@ struct Closer {
 using Handle = std::unique_ptr<rd_kafka_t, Closer>;
 using Partitions = std::unique_ptr<rd_kafka_topic_partition_list_t, Closer>;
 
-Result<Handle> open(rd_kafka_type_t type, const client::Properties& properties) {
+// `first_ack` is set to the time of the first acknowledgement.
+Result<Handle> open(rd_kafka_type_t type, const client::Properties& properties, std::int64_t* first_ack = nullptr) {
   char error[512];
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  if (first_ack != nullptr) {
+    rd_kafka_conf_set_opaque(conf, first_ack);
+    rd_kafka_conf_set_dr_msg_cb(conf, [](rd_kafka_t*, const rd_kafka_message_t* message, void* at) {
+      auto& acked = *static_cast<std::int64_t*>(at);
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && acked == 0) acked = now_ns();
+    });
+  }
   for (const auto& [key, value] : properties) {
     if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK) continue;
     rd_kafka_conf_destroy(conf);
@@ -218,14 +226,21 @@ Result<ReadyFigures> ready(const Options& options) {
   figures.topic_ns = now_ns();
   Options quick = options;
   quick.linger_ms = 0;
-  auto producer = client::RdProducer::create(producer_properties(quick), [&figures](const client::Delivery& delivery) {
-    if (delivery.error.empty()) figures.acked_ns = now_ns();
-  });
+  auto producer = open(RD_KAFKA_PRODUCER, producer_properties(quick), &figures.acked_ns);
   if (!producer) return fail(producer.error());
+  // A producer that meets a topic before it is connected looks for its leaders a whole second later.
+  const struct rd_kafka_metadata* known = nullptr;
+  if (rd_kafka_metadata(producer->get(), 1, nullptr, &known, kPatienceMs) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_metadata_destroy(known);
+  }
   const Bytes pool = make_values();
-  const TopicPartition to{options.topic, 0};
-  (*producer)->produce(to, std::nullopt, value_of(pool, 0, options.size), 0);
-  while (figures.acked_ns == 0 && now_ns() < until) (*producer)->poll(1);
+  const ByteView value = value_of(pool, 0, options.size);
+  rd_kafka_topic_t* topic = rd_kafka_topic_new(producer->get(), options.topic.c_str(), nullptr);
+  const int refused = rd_kafka_produce(topic, 0, RD_KAFKA_MSG_F_COPY, const_cast<std::uint8_t*>(value.data()),
+                                       value.size(), nullptr, 0, nullptr);
+  rd_kafka_topic_destroy(topic);
+  if (refused != 0) return fail(Errc::internal, rd_kafka_err2str(rd_kafka_last_error()));
+  while (figures.acked_ns == 0 && now_ns() < until) rd_kafka_poll(producer->get(), 1);
   if (figures.acked_ns == 0) return fail(Errc::timed_out, "no write was acknowledged");
   return figures;
 }

@@ -59,10 +59,11 @@ class Field:
             raise
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, failed, *_) -> None:
         self.nemesis.close()
         self.target.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not failed:  # otherwise its logs say why
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
         """The load generator is there first and knocks; the clock starts with the order to start the nodes."""
@@ -128,20 +129,22 @@ class Field:
         except Refused as refused:
             raise OrdealError(f"{self.target.title} did not become whole: {refused}", f"logs: {paths.shown(self.folder)}") from refused
 
-    def plain_leader(self) -> tuple[int, str]:
-        """(partition of the topic of the faults, its leader): one that is not the active controller, so that two elections are not added up."""
+    def plain_leader(self) -> tuple[int, str, bool]:
+        """(partition of the topic of the faults, its leader, whether that is the active controller too): one that is not, if there is one, so
+        that two elections are not added up."""
         self.whole(self.target.converge_s)
         roles = self.nemesis.call("status")["roles"]
-        leaders = {int(name.rsplit("/", 1)[1]): str(at["leader"]) for name, at in roles["partitions"].items() if name.startswith(TOPIC + "/")}
-        for partition, leader in sorted(leaders.items()):
-            if leader and leader != str(roles["controller"]):
-                return partition, leader if leader.startswith("n") else f"n{leader}"
-        raise OrdealError("every partition is led by the active controller", f"logs: {paths.shown(self.folder)}")
+        leaders = {int(name.rsplit("/", 1)[1]): _host(at["leader"]) for name, at in roles["partitions"].items() if name.startswith(TOPIC + "/")}
+        known = [(leader == _host(roles["controller"]), partition, leader) for partition, leader in leaders.items() if leader]
+        if not known:
+            raise OrdealError(f"nobody is known to lead {TOPIC}", f"logs: {paths.shown(self.folder)}")
+        controller, partition, leader = min(known)
+        return partition, leader, controller
 
     def failover(self, fault: dict, settle_s: float, meanwhile=None) -> dict:
         """Breaks a leader under a steady writer: milliseconds from the fault to the first acknowledgement of a write sent once it was proven.
         `meanwhile` runs before the heal. Then the time from the heal until every replica is in sync again."""
-        partition, node = self.plain_leader()
+        partition, node, controller = self.plain_leader()
         self.nemesis.events()
         name, out = self.start_load("probe", "--topic", TOPIC, "--partition", partition, "--size", 100, "--seconds", settle_s + FAULT_S, "--interval-us", 1000)
         time.sleep(settle_s)
@@ -159,7 +162,7 @@ class Field:
         healing = time.monotonic()
         self.nemesis.call("fault.heal", self.target.start_s + 30, id=begun["id"])
         self.whole(self.target.start_s)
-        return {"failover_ms": (min(after) - invoked) / 1e6, "whole_ms": (time.monotonic() - healing) * 1e3, "node": node}
+        return {"failover_ms": (min(after) - invoked) / 1e6, "whole_ms": (time.monotonic() - healing) * 1e3, "controller": controller}
 
     def _times(self, fault: str) -> tuple[int, int]:
         seen, until = {}, time.monotonic() + 5
@@ -169,3 +172,7 @@ class Field:
         if not {"fault.invoke", "fault.begin"} <= seen.keys():
             raise OrdealError("the fault injector did not say when the fault began")
         return seen["fault.invoke"], seen["fault.begin"]
+
+
+def _host(node) -> str:
+    return str(node) if not node or str(node).startswith("n") else f"n{node}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from ordeal import targets
 from ordeal.bench import ratios
 from ordeal.bench.field import NODES, Field
+from ordeal.errors import OrdealError
 from ordeal.terminal import Terminal
 
 OURS = "ordeal"
@@ -91,13 +92,24 @@ class Versus:
         self.folder, self.theirs, self.options, self.plan, self.terminal = folder, theirs, options, plan, terminal
         self.samples, self.rates, self.titles, self.versions = Samples(), {}, {}, {}
         self.settings: dict[str, dict] = {}
+        self.failures: list[str] = []
 
     def measure(self) -> dict:
         for turn in range(self.plan.rounds):
             for side in (self.theirs, OURS):
                 for durability in (PAGE, FSYNC):
-                    self._turn(turn, side, durability)
+                    self._turn_or_say(turn, side, durability)
         return self.document()
+
+    def _turn_or_say(self, turn: int, side: str, durability: str) -> None:
+        """One turn of several may fail: it is named, and what it measured up to then counts. A second one ends the comparison."""
+        try:
+            self._turn(turn, side, durability)
+        except OrdealError as error:
+            if self.plan.rounds == 1 or self.failures:
+                raise
+            self.failures.append(f"turn {turn + 1}, {side}, {WORDS[durability]}: {error.message}")
+            self.terminal.line(f"  failed    {self.failures[-1]}")
 
     def _turn(self, turn: int, side: str, durability: str) -> None:
         def live(what: str) -> None:
@@ -185,6 +197,8 @@ class Versus:
                 behind = (lambda: self._load_meanwhile(cluster, durability)) if kind == "kill" and durability == PAGE else None
                 done = cluster.failover(KILL if kind == "kill" else CUT, self.plan.settle_s, behind)
                 self.samples.add(f"failover.{durability}.{kind}", side, done["failover_ms"])
+                if done["controller"]:
+                    self.samples.remark(f"failover.{durability}.{kind}", f"{side}: every leader was the active controller too")
                 if behind:
                     self.samples.add("catchup.kill", side, done["whole_ms"])
                 elif kind == "cut":
@@ -249,7 +263,7 @@ class Versus:
                 "rates": {d: {"records_per_s": r, "share_of_their_maximum": self._share(d)} for d, r in self.rates.items()},
                 "client_processors": {k.removeprefix("client."): v for k, v in self.samples.values.items() if k.startswith("client.")},
                 "generator_behind_ms": {k.removeprefix("behind."): v for k, v in self.samples.values.items() if k.startswith("behind.")},
-                "ports_open_ms": self.samples.values.get("start.ports", {}), "equal_timeouts": EQUAL, "settings": self.settings}
+                "ports_open_ms": self.samples.values.get("start.ports", {}), "failures": self.failures, "equal_timeouts": EQUAL, "settings": self.settings}
 
 
 def measure(folder: Path, arguments, terminal: Terminal) -> tuple[dict, dict]:
@@ -277,5 +291,7 @@ def show(terminal: Terminal, figures: dict) -> None:
         for remark in row["remarks"]:
             terminal.line(f"      {remark}")
     terminal.line()
+    for failure in figures["failures"]:
+        terminal.line(f"failed: {failure}")
     for aim in figures["aims"]:
         terminal.line(f"aim: {aim['title'].lower()} at least {aim['factor']:g} times better: {aim['holds']} of {aim['of']} rows hold")

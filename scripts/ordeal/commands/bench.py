@@ -28,7 +28,7 @@ def parser() -> Parser:
     p.add_argument("--quick", action="store_true", help="fewer and shorter repetitions: a look, not a record")
     versus = p.add_argument_group("versus", "our broker and another, turn by turn, under the same load and faults: ratios (15 minutes)")
     targets.add_options(versus)
-    versus.add_argument("--full", action="store_true", help="every combination, longer and more often (hours)")
+    versus.add_argument("--full", action="store_true", help="every combination, longer and more often (over an hour)")
     versus.add_argument("--rounds", type=int, metavar="N", help="turns of each side (default 3; with --full 5)")
     p.add_argument("--preset", help="the build measured (default release; of sim dev, which is what ./ordeal sim runs)")
     p.add_argument("--out", metavar="FILE", help="also write the JSON there")
