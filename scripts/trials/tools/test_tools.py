@@ -120,11 +120,11 @@ def test_settings_of_a_topic_are_altered_and_described(tools, at):
         return ("kafka.admin.ConfigCommand", *at, "--alter", *topic, *words)
 
     assert "Completed updating config for topic set." in tools.says(*alter("--add-config", "retention.ms=7200000,cleanup.policy=[delete,compact]"))
-    said = until(lambda: "retention.ms=7200000" in (text := configs(tools, at, *topic)) and text, 30, "the change seen by every broker")
+    said = until(lambda: "retention.ms=7200000" in (text := configs(tools, at, *topic)) and text, 120, "the change seen by every broker")
     assert "cleanup.policy=delete,compact" in said and "DYNAMIC_TOPIC_CONFIG:retention.ms=7200000" in said
     assert "DEFAULT_CONFIG:log.retention.ms" in said or "DEFAULT_CONFIG:log.retention.hours" in said
     tools.says(*alter("--delete-config", "retention.ms"))
-    until(lambda: "retention.ms=" not in configs(tools, at, *topic), 30, "the setting back at its default")
+    until(lambda: "retention.ms=" not in configs(tools, at, *topic), 120, "the setting back at its default")
     assert "segment.bytes=1073741824" in configs(tools, at, *topic, "--all")
     refused = tools.refuses(*alter("--add-config", "no.such.setting=1"))
     assert "InvalidConfigurationException" in refused and "Unknown topic config name: no.such.setting" in refused
@@ -228,7 +228,7 @@ def test_log_directories_are_described(tools, cluster, at):
     tools.says("ConsoleProducer", *at, "--topic", "dirs", "--command-property", "acks=all", text="a\nb\n")
     replicas = [int(n) for n in layout(tools, at, "--topic", "dirs")[0]["Replicas"].split(",")]
     files = [cluster.folder / f"n{n}" / "dirs-0" / f"{0:020}.log" for n in replicas]
-    until(lambda: len({path.stat().st_size for path in files}) == 1, 30, "the same on every replica")
+    until(lambda: len({path.stat().st_size for path in files}) == 1, 120, "the same on every replica")
     said = tools.says("LogDirsCommand", *at, "--describe", "--topic-list", "dirs")
     rows = json.loads(next(line for line in said.splitlines() if line.startswith("{")))["brokers"]
     assert sorted(row["broker"] for row in rows) == [1, 2, 3, 4]
@@ -257,10 +257,10 @@ def test_elections_move_leaders_back_and_say_when_there_is_nothing_to_do(tools, 
     assert under["Isr"] == "2,3" or under["Isr"] == "3,2"
     assert "PreferredLeaderNotAvailableException" in tools.refuses("LeaderElectionCommand", *at, "--election-type", "preferred", *words)
     cluster.start_node(1)
-    until(lambda: not layout(tools, at, "--under-replicated-partitions"), 90, "all replicas in sync again")
+    until(lambda: not layout(tools, at, "--under-replicated-partitions"), 240, "all replicas in sync again")
     said = tools.says("LeaderElectionCommand", *at, "--election-type", "preferred", *words)
     assert "Successfully completed leader election (PREFERRED) for partitions elect-0" in said
-    until(lambda: layout(tools, at, "--topic", "elect")[0]["Leader"] == "1", 30, "the preferred leader seen by every broker")
+    until(lambda: layout(tools, at, "--topic", "elect")[0]["Leader"] == "1", 120, "the preferred leader seen by every broker")
 
 
 def test_an_unclean_election_takes_who_serves(tools, cluster, at):
@@ -272,17 +272,17 @@ def test_an_unclean_election_takes_who_serves(tools, cluster, at):
 
     tools.says("ConsoleProducer", *at, "--topic", "unclean", "--command-property", "acks=all", text="a\n")
     cluster.kill_node(4)
-    until(lambda: layout(tools, at, "--topic", "unclean")[0]["Isr"] == "3", 60, "broker 4 out of the ISR")
+    until(lambda: layout(tools, at, "--topic", "unclean")[0]["Isr"] == "3", 240, "broker 4 out of the ISR")
     tools.says("ConsoleProducer", *at, "--topic", "unclean", "--command-property", "acks=all", text="b\n")
     cluster.kill_node(3)
-    until(leads("none"), 60, "nobody leads")
+    until(leads("none"), 240, "nobody leads")
     assert "unclean" in {row["Topic"] for row in layout(tools, at, "--unavailable-partitions")}
     cluster.start_node(4)
-    until(lambda: "(id: 4 " in tools.says("BrokerApiVersionsCommand", *at), 60, "broker 4 back")
+    until(lambda: "(id: 4 " in tools.says("BrokerApiVersionsCommand", *at), 240, "broker 4 back")
     assert leads("none")(), "what broker 4 has is not enough"
     said = tools.says("LeaderElectionCommand", *at, "--election-type", "unclean", *words)
     assert "Successfully completed leader election (UNCLEAN) for partitions unclean-0" in said
-    until(leads("4"), 30, "broker 4 leads")
+    until(leads("4"), 120, "broker 4 leads")
     assert tools.says("GetOffsetShell", *at, "--topic", "unclean").strip() == "unclean:0:1", "what only broker 3 had is gone, as was asked for"
     cluster.start_node(3)
-    until(lambda: not layout(tools, at, "--under-replicated-partitions"), 90, "all replicas in sync again")
+    until(lambda: not layout(tools, at, "--under-replicated-partitions"), 240, "all replicas in sync again")
