@@ -40,7 +40,8 @@ def load(words):
     if words[1] == "fetch":
         return {"records": 1000, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "records_per_s": rate, "mb_per_s": rate * 1024 / 1e6}
     if words[1] == "latency":
-        return {"acked": 100, "received": 99 if "not-received" in WRONG else 100, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "behind_us": 10, "ack_us": quantiles(300 * slow),
+        received = 99 if "not-received" in WRONG else 100
+        return {"acked": 100, "received": received, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "behind_us": 10, "ack_us": quantiles(300 * slow),
                 "end_to_end_us": quantiles(400 * slow)}
     return {"topic": "made"}
 

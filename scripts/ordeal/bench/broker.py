@@ -58,7 +58,7 @@ def _throughput(cluster: Cluster, nodes: int, fsync: bool, plan: Plan, terminal:
         produced = cluster.load("produce", "--topic", topic, "--partitions", PARTITIONS, "--acks", acks, "--size", 1024, "--seconds", plan.produce_s)
         cpu = cluster.cpu_seconds() - cpu
         fetched = cluster.load("fetch", "--topic", topic, "--partitions", PARTITIONS, "--seconds", plan.produce_s)
-        gigabytes = produced["records"] * 1024 * 1.2 / 1e9  # the warm-up's share was written too
+        gigabytes = produced["acked"] * 1024 / 1e9  # the warm-up was written too
         rows.append({"brokers": nodes, "durability": "fsync" if fsync else "page-cache", "acks": acks, "size": 1024,
                      "produce_records_per_s": produced["records_per_s"], "produce_mb_per_s": produced["mb_per_s"],
                      "errors": produced["errors"], "latency_us": produced["latency_us"], "fetch_mb_per_s": fetched["mb_per_s"],
