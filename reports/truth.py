@@ -57,13 +57,15 @@ def table(rows: list[dict]) -> str:
         first = next(iter(mine.values()))
         lines.append("| " + " | ".join([f"**{name}**: {settings(first)}", f"`{first['plan']}`", f"{first['expected']}: {first['why']}",
                                         *(cell(mine[t]) if t in mine else "" for t in targets)]) + " |")
-    lines += ["", "How each was held:", "", "| configuration | broker | driven | faults that acted | writes acknowledged / unknown | load at the start | took | commit |", "|---|---|---|---|---|---|---|---|"]
+    lines += ["", "How each was held:", "", "| configuration | broker | driven | faults that acted | writes acknowledged / unknown | load at the start | took | commit | programs |", "|---" * 9 + "|"]
     for row in rows:
         sends = row.get("sends") or {}
         kinds = ", ".join(f"{n} {kind}" for kind, n in (row.get("faults") or {}).items())
+        commit = row.get("commit", "")
+        built = f"`{commit.split()[0]}`{'+' if 'local' in commit else ''}" if commit else ""
         lines.append(f"| {row['name']} | {row.get('broker') or BROKERS[row['target']]} | {row['time_s']:g} s, seed {row['seed']} | {kinds or '-'} | "
-                     f"{sends.get('ok', 0):,} / {sends.get('info', 0):,} | {row.get('busy', 0):g} | {row.get('took_s', 0):.0f} s | `{row.get('commit', '').split()[0]}`"
-                     f"{'+' if 'local' in row.get('commit', '') else ''} |")
+                     f"{sends.get('ok', 0):,} / {sends.get('info', 0):,} | {row.get('busy', 0):g} | {row.get('took_s', 0):.0f} s | {built} | "
+                     f"`{row.get('programs', '')}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -70,6 +70,11 @@ def programs_key(target: str) -> str:
     return found.hexdigest()[:12]
 
 
+def commit() -> str:
+    """Of programs that were built elsewhere nobody knows it; their key still tells them apart."""
+    return "prebuilt" if paths.prebuilt() else facts.versions().get("commit", "unknown")
+
+
 def config_key(config: Config, seed: int, time_s: float) -> str:
     plan = (paths.PLANS / f"{config.plan}.yaml").read_text()
     return hashlib.sha256(json.dumps([config.words, plan, seed, time_s]).encode()).hexdigest()[:12]
@@ -77,7 +82,7 @@ def config_key(config: Config, seed: int, time_s: float) -> str:
 
 def new_row(config: Config, target: str, seed: int, time_s: float) -> dict:
     told = config._asdict() | {"target": target, "seed": seed, "time_s": time_s, "expected": config.expected}
-    return told | {"programs": programs_key(target), "config": config_key(config, seed, time_s), "commit": facts.versions().get("commit", "unknown"),
+    return told | {"programs": programs_key(target), "config": config_key(config, seed, time_s), "commit": commit(),
                    "started": time.strftime("%Y-%m-%dT%H:%M:%S"), "busy": round(os.getloadavg()[0], 1), "again": again(config, target, seed, time_s)}
 
 
