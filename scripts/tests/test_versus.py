@@ -65,7 +65,7 @@ def handle(m):
         Path(spawn["stdout"]).write_text(json.dumps(row))
         return {"code": 0}
     if m["cmd"] == "status":
-        return {"roles": {"controller": "n3" if "one-leads-all" in WRONG else "n1", "partitions": {"f/0": {"leader": "n3" if "one-leads-all" in WRONG else "n1"}, "f/1": {"leader": "n3"}, "t/0": {"leader": "n2"}}}}
+        return {"roles": {"controller": "n3" if "one-leads-all" in WRONG else "n1", "partitions": {"f/0": {"leader": "n3" if "one-leads-all" in WRONG else "n1"}, "f/1": {"leader": "n3"}, "f/2": {"leader": "n3"}, "t/0": {"leader": "n2"}}}}
     if m["cmd"] == "fault.begin":
         assert m["on"] == "n3", m
         handle.proven = time.monotonic_ns()

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kPool = 4 << 20;
 constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kRecordsAtLeast = 1000;
 
 struct Window {
   std::int64_t from = 0;
@@ -101,6 +102,7 @@ Result<ProduceFigures> produce(const Options& options) {
   const auto warm_up = static_cast<std::int64_t>(options.seconds * 0.2e9);
   const std::int64_t start = now_ns();
   Window window{start + warm_up, start + warm_up + static_cast<std::int64_t>(options.seconds * 1e9)};
+  const std::int64_t give_up = window.until + 10 * (window.until - window.from);
   ProduceFigures figures;
   std::vector<std::uint32_t> samples;
   samples.reserve(1 << 20);
@@ -140,6 +142,10 @@ Result<ProduceFigures> produce(const Options& options) {
     const bool enough = options.mb_max > 0 && figures.acked * static_cast<std::uint64_t>(options.size) >=
                                                   static_cast<std::uint64_t>(options.mb_max) * 1'000'000;
     if (enough && now > window.from) window.until = now_ns();
+    // On a machine that is busy otherwise a short window may see no acknowledgement at all: then it gets longer.
+    if (!paced && !enough && now >= window.until - kSecond / 10 && figures.records < kRecordsAtLeast && now < give_up) {
+      window.until = now + kSecond / 5;
+    }
     if (paced) ::usleep(200);
   }
   figures.cpu_s = cpu_seconds() - std::max(cpu, 0.0);

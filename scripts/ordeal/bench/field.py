@@ -132,9 +132,14 @@ class Field:
     def plain_leader(self) -> tuple[int, str, bool]:
         """(partition of the topic of the faults, its leader, whether that is the active controller too): one that is not, if there is one, so
         that two elections are not added up."""
-        self.whole(self.target.converge_s)
-        roles = self.nemesis.call("status")["roles"]
-        leaders = {int(name.rsplit("/", 1)[1]): _host(at["leader"]) for name, at in roles["partitions"].items() if name.startswith(TOPIC + "/")}
+        until = time.monotonic() + self.target.converge_s
+        while True:  # the view is whole without a topic that nobody has told of yet
+            self.whole(self.target.converge_s)
+            roles = self.nemesis.call("status")["roles"]
+            leaders = {int(name.rsplit("/", 1)[1]): _host(at["leader"]) for name, at in roles["partitions"].items() if name.startswith(TOPIC + "/")}
+            if len(leaders) == FAULT_PARTITIONS or time.monotonic() > until:
+                break
+            time.sleep(0.05)
         known = [(leader == _host(roles["controller"]), partition, leader) for partition, leader in leaders.items() if leader]
         if not known:
             raise OrdealError(f"nobody is known to lead {TOPIC}", f"logs: {paths.shown(self.folder)}")
