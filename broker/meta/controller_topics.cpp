@@ -65,7 +65,8 @@ std::string changed_list(const AlterTopicConfigsRequest::ListChange& change, con
 
 Checked check_changes(const AlterTopicConfigsRequest::Topic& wanted, const TopicPtr& topic, int times) {
   if (times > 1) return refuse(error_code::kInvalidRequest, "the request names the topic twice");
-  if (!topic) return refuse(error_code::kUnknownTopicOrPartition, "there is no such topic");
+  if (!topic)
+    return refuse(error_code::kUnknownTopicOrPartition, fmt::format("The topic '{}' does not exist.", wanted.name()));
   std::set<std::string> seen;
   const auto twice = [&](const std::string& name) { return !seen.insert(name).second; };
   for (const AlterTopicConfigsRequest::ListChange& change : wanted.list_changes()) {

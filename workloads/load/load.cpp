@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kPool = 4 << 20;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kRecordsAtLeast = 1000;
+// A producer that meets a topic before it is connected looks for its leaders a second later: that is not measured.
+constexpr std::int64_t kWarmUpAtLeast = kSecond * 3 / 2;
 
 struct Window {
   std::int64_t from = 0;
@@ -99,7 +101,7 @@ Status make_topic(const Options& options) {
 Result<ProduceFigures> produce(const Options& options) {
   const auto before = log_ends(options);
   if (!before) return fail(before.error());
-  const auto warm_up = static_cast<std::int64_t>(options.seconds * 0.2e9);
+  const std::int64_t warm_up = std::max(kWarmUpAtLeast, static_cast<std::int64_t>(options.seconds * 0.2e9));
   const std::int64_t start = now_ns();
   Window window{start + warm_up, start + warm_up + static_cast<std::int64_t>(options.seconds * 1e9)};
   const std::int64_t give_up = window.until + 10 * (window.until - window.from);
@@ -121,9 +123,15 @@ Result<ProduceFigures> produce(const Options& options) {
   const Bytes pool = make_values();
   std::uint64_t sent = 0;
   double cpu = -1;
-  for (std::int64_t now = start; now < window.until; now = now_ns()) {
+  const bool paced = options.rate > 0;
+  bool enough = false;
+  for (std::int64_t now = start;; now = now_ns()) {
+    if (now >= window.until) {
+      // On a machine that is busy otherwise a short window may see no acknowledgement at all: then it gets longer.
+      if (paced || enough || figures.records >= kRecordsAtLeast || now >= give_up) break;
+      window.until = now + kSecond / 5;
+    }
     if (cpu < 0 && now >= window.from) cpu = cpu_seconds();
-    const bool paced = options.rate > 0;
     const std::uint64_t due =
         paced ? static_cast<std::uint64_t>(static_cast<double>(now - start) * 1e-9 * static_cast<double>(options.rate))
               : sent + 500;
@@ -139,13 +147,9 @@ Result<ProduceFigures> produce(const Options& options) {
       if (!full) ++sent;
     }
     (*producer)->poll(full ? 5 : 0);
-    const bool enough = options.mb_max > 0 && figures.acked * static_cast<std::uint64_t>(options.size) >=
-                                                  static_cast<std::uint64_t>(options.mb_max) * 1'000'000;
+    enough = options.mb_max > 0 && figures.acked * static_cast<std::uint64_t>(options.size) >=
+                                       static_cast<std::uint64_t>(options.mb_max) * 1'000'000;
     if (enough && now > window.from) window.until = now_ns();
-    // On a machine that is busy otherwise a short window may see no acknowledgement at all: then it gets longer.
-    if (!paced && !enough && now >= window.until - kSecond / 10 && figures.records < kRecordsAtLeast && now < give_up) {
-      window.until = now + kSecond / 5;
-    }
     if (paced) ::usleep(200);
   }
   figures.cpu_s = cpu_seconds() - std::max(cpu, 0.0);

@@ -25,7 +25,7 @@ struct Options {
   std::string acks = "all";
   std::string compression = "none";
   std::int32_t size = 1024;  // bytes of a value
-  double seconds = 5;        // of measuring, after a warm-up of a fifth of it
+  double seconds = 5;        // of measuring, after a warm-up of a fifth of it, 1.5 s at least
   std::int64_t rate = 0;     // records a second; 0: as fast as it goes
   std::int64_t mb_max = 0;   // of values acknowledged, 10^6 bytes: the window ends early there; 0: no limit
   std::int32_t linger_ms = 5;
