@@ -147,9 +147,9 @@ Result<ProduceFigures> produce(const Options& options) {
       if (!full) ++sent;
     }
     (*producer)->poll(full ? 5 : 0);
-    enough = options.mb_max > 0 && figures.acked * static_cast<std::uint64_t>(options.size) >=
+    enough = options.mb_max > 0 && figures.records * static_cast<std::uint64_t>(options.size) >=
                                        static_cast<std::uint64_t>(options.mb_max) * 1'000'000;
-    if (enough && now > window.from) window.until = now_ns();
+    if (enough) window.until = now_ns();
     if (paced) ::usleep(200);
   }
   figures.cpu_s = cpu_seconds() - std::max(cpu, 0.0);

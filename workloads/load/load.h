@@ -27,7 +27,7 @@ struct Options {
   std::int32_t size = 1024;  // bytes of a value
   double seconds = 5;        // of measuring, after a warm-up of a fifth of it, 1.5 s at least
   std::int64_t rate = 0;     // records a second; 0: as fast as it goes
-  std::int64_t mb_max = 0;   // of values acknowledged, 10^6 bytes: the window ends early there; 0: no limit
+  std::int64_t mb_max = 0;   // of values acknowledged in the window, 10^6 bytes: it ends early there; 0: no limit
   std::int32_t linger_ms = 5;
   std::int32_t batch_bytes = 1 << 20;
   std::int32_t queue_kb = 32768;                                // of the producer; what may be under way
