@@ -7,9 +7,11 @@
 // inconsistent-offsets: under acks=all an acknowledgement names an offset below the high watermark, so the record found
 // elsewhere, or two acknowledgements for one offset, contradict it.
 // duplicate: the broker's last word on a send was OUT_OF_ORDER_SEQUENCE although the log holds the record: it refused
-// to recognise a batch it had. (A client gives a send up with that error only when everything before it was
-// acknowledged, and then a broker that lacks nothing cannot find a gap.) Once leadership has moved the word may be a
-// deposed leader's, whose log does lack something: clients that do not compare leader epochs go back to such leaders.
+// to recognise a batch it had. That is the broker's doing unless the batch it refused was another one (a client that
+// gave up some of it), or a deposed leader may have said so, whose log does lack something: clients that do not compare
+// leader epochs go back to such leaders.
+#include <algorithm>
+
 #include "checker/checks.h"
 
 namespace ordeal::checker {
@@ -60,10 +62,38 @@ void check_moved(const Partition& partition, std::uint64_t value, const Send& se
   findings.add(finding);
 }
 
+Send* sender_at(Index& index, std::size_t object, std::int64_t offset) {
+  const Partition& partition = index.partitions[object];
+  const std::uint64_t packed = partition.value_at(offset);
+  const std::uint64_t value = packed & history::kNoValue;
+  if (packed == kEmptySlot || value >= index.sends.size()) return nullptr;
+  Send& send = index.sends[value];
+  return send.object == object && send.state != Sent::never ? &send : nullptr;
+}
+
+// A broker knows a repeated batch by its first and last sequence. When the client gives up some of a batch (its time is
+// over) and sends the rest again, that is another batch, which every broker refuses as out of order. So a refusal
+// speaks of the held batch only if both its ends were told the same.
+void mark_other_batches(Index& index) {
+  if (std::ranges::none_of(index.sends, [](const Send& send) { return (send.flags & kOutOfOrder) != 0; })) return;
+  for (std::size_t object = 0; object < index.partitions.size(); ++object) {
+    for (const history::AuditBatch& batch : index.partitions[object].batches) {
+      const Send* first = sender_at(index, object, batch.base_offset);
+      const Send* last = sender_at(index, object, batch.last_offset);
+      const auto refused = [](const Send* send) { return send == nullptr || (send->flags & kOutOfOrder) != 0; };
+      if (refused(first) && refused(last)) continue;
+      for (std::int64_t offset = batch.base_offset; offset <= batch.last_offset; ++offset) {
+        if (Send* send = sender_at(index, object, offset)) send->flags |= kOtherBatch;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void check_sends(Index& index, Acks acks, Findings& findings) {
   Counts& counts = index.counts;
+  mark_other_batches(index);
   for (std::uint64_t value = 0; value < index.sends.size(); ++value) {
     const Send& send = index.sends[value];
     if (send.state == Sent::never) continue;
@@ -71,7 +101,10 @@ void check_sends(Index& index, Acks acks, Findings& findings) {
     const bool audited = (send.flags & kAudited) != 0;
     if (audited && (send.flags & kOutOfOrder) != 0 && send.state != Sent::ok) {
       const bool deposed = send.end_ns >= partition.leader_moved_ns;
-      const Because because = deposed ? Because::stale_refusal : Because::refused_held;
+      const bool other = (send.flags & kOtherBatch) != 0;
+      const Because because = other     ? Because::client_sequence
+                              : deposed ? Because::stale_refusal
+                                        : Because::refused_held;
       Finding finding{Prop::duplicate, because, send.object, -1, -1, value, history::kNoValue};
       findings.add(finding);
     }

@@ -192,6 +192,19 @@ TEST_CASE("duplicate: a send given up as out of order that the log holds was ref
   expect_violated(s.audit({{0, 0}, {1, 1}}, 2).judge(), {"duplicate"});
 }
 
+TEST_CASE("duplicate: a refusal of the rest of a batch is no refusal of the batch that the log holds") {
+  const auto judged = [](const char* fate_of_the_first, int code) {
+    Script s;
+    s.send(9, 0).invoke(0).invoke(1).invoke(2).info(0, 0, 1, {fate_of_the_first, code, "", false, ""});
+    for (const int value : {1, 2}) s.info(value, 0, 1, {"OUT_OF_ORDER_SEQUENCE_NUMBER", 45, "", false, ""});
+    s.audit({{0, 9}, {1, 0}, {2, 1}, {3, 2}}, 4).batch(0, 0, 7, 0, 0).batch(1, 3, 7, 0, 1);
+    return s.judge().find("duplicate")->status;
+  };
+  CHECK(judged("_MSG_TIMED_OUT", -192) ==
+        Standing::allowed);  // the client gave it up and sent the others again without it
+  CHECK(judged("OUT_OF_ORDER_SEQUENCE_NUMBER", 45) == Standing::violated);
+}
+
 TEST_CASE("duplicate: a deposed leader may refuse what its own log lacks") {
   Context moved;
   moved.traces = {leader(1, 1, 1), leader(2, 2, 2)};

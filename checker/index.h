@@ -20,6 +20,7 @@ inline constexpr std::uint8_t kPlaced = 4;       // the sweep met it once alread
 inline constexpr std::uint8_t kTold = 8;         // a per-value finding was made (aborted read)
 inline constexpr std::uint8_t kEarly = 16;       // read before write was found
 inline constexpr std::uint8_t kOutOfOrder = 32;  // the broker's last word was OUT_OF_ORDER_SEQUENCE (45)
+inline constexpr std::uint8_t kOtherBatch = 64;  // ... said of another batch than the one that the log holds
 
 struct Send {
   std::uint64_t invoke_ns = 0;

@@ -59,7 +59,7 @@ TEST_CASE("the matrix parses, names every property in the checker's order, and e
 
 TEST_CASE("produce: no acknowledged record is lost") {
   const std::vector<Cell> cells{
-      {{}, P, P, P},                               // no fault that acted
+      {{}, A, P, P},                               // no fault that acted; acks=0 hears of no lost connection
       {kFault, A, P, P},                           // faults, but this leader stayed
       {with({{"leader_moved", "yes"}}), A, A, P},  // kill, pause, partition, restart; clean
       {with({{"leader_moved", "yes"}, {"leader_changed", "yes"}}), A, A, P},

@@ -245,6 +245,10 @@ class Teller {
       out_.title = fmt::format("value {} was refused as out of order although {} holds it", finding_.value, where);
       if (finding_.because == Because::stale_refusal)
         line("leadership had moved: a deposed leader may have refused what its own log lacked, which Kafka allows");
+      if (finding_.because == Because::client_sequence)
+        line(
+            "the batch that the log holds has another first or last record: the client gave up some of it and sent the "
+            "rest again");
       return;
     }
     out_.title = fmt::format("value {} stands at {} and at {} of {}", finding_.value, place(finding_.offset),
