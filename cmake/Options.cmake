@@ -21,6 +21,6 @@ endif()
 find_program(ORDEAL_CCACHE ccache)
 if(ORDEAL_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
-    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${ORDEAL_CCACHE})
+    CCACHE_SLOPPINESS=pch_defines,time_macros ${ORDEAL_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
