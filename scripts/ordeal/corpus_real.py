@@ -19,7 +19,7 @@ from ordeal.trial import Trial
 SEEDS = (1, 2, 3)
 POWER = "the real disk layer has no power cut yet: what a process wrote survives its death"
 DAMAGE = "the real disk layer damages no bytes yet"
-RETENTION = "retention has to act for a while only, and plans change no topic's settings; where it acts all the time whole logs are not judged"
+RETENTION = "retention has to act for a while only, and plans on real processes change no topic's settings; where it acts all the time whole logs are not judged"
 
 
 class Real(NamedTuple):
@@ -72,7 +72,7 @@ NO_PLAN = {
     "raft.truncate_below_hw": POWER,
     "raft.no_check_quorum": "two controllers come about (zombie-controller), but the old one commits nothing without a majority, and brokers act only "
                             "on what is committed: clients see nothing of it",
-    "raft.overlapping_reconfig": "plans change no voters",
+    "raft.overlapping_reconfig": "plans on real processes change no voters",
     "raft.snapshot_off_by_one": "the broker with the wrong snapshot misses one record of metadata, which histories do not hold",
     "ctl.isr_allows_fenced": "a fenced member is never elected, and the leader waits for it: writes stop for a while, and nothing else is seen",
 }

@@ -15,13 +15,18 @@ from ordeal.corpus_real import PLANS
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("plan,time", sorted({(real.plan, real.time) for real in PLANS.values()}))
-def test_the_plans_hold_without_a_bug(tmp_path, plan, time):
-    done = ordeal(tmp_path, "run", "--plan", plan, "--seed", "1", "--time", time)
+# One of each kind; all of them take half an hour: ./ordeal corpus --real.
+SAMPLE = ("repl.truncate_to_hw", "repl.ignore_fetch_leader_epoch", "isr.hw_below_min_isr", "idem.dup_is_out_of_order")
+
+
+@pytest.mark.parametrize("bug", SAMPLE)
+def test_its_plan_holds_without_the_bug(tmp_path, bug):
+    real = PLANS[bug]
+    done = ordeal(tmp_path, "run", "--plan", real.plan, "--seed", "1", *real.words)
     assert done.returncode == 0, told(done)
 
 
-@pytest.mark.parametrize("bug", PLANS)
+@pytest.mark.parametrize("bug", SAMPLE)
 def test_a_bug_is_caught_on_real_processes(tmp_path, bug):
     """A second and a third seed may try where the first had no luck: the machine plays its own schedule."""
     done = ordeal(tmp_path, "corpus", "--real", "--bug", bug, "--json")
