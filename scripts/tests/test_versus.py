@@ -41,6 +41,8 @@ def load(words):
         return {"records": 1000, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "records_per_s": rate, "mb_per_s": rate * 1024 / 1e6}
     if words[1] == "latency":
         received = 99 if "not-received" in WRONG else 100
+        if "silent" in WRONG and theirs:
+            return {"acked": 0, "received": 0, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "behind_us": 10, "ack_us": quantiles(0), "end_to_end_us": quantiles(0)}
         return {"acked": 100, "received": received, "errors": 0, "seconds": 1.0, "cpu_s": 0.1, "behind_us": 10, "ack_us": quantiles(300 * slow),
                 "end_to_end_us": quantiles(400 * slow)}
     return {"topic": "made"}
@@ -195,6 +197,14 @@ def test_what_distorts_a_row_is_said_with_it(pretended, tmp_path):
     if (os.cpu_count() or 1) <= 2:
         assert any("ordeal: the load generator took 1.5 of" in text for text in produced)
     assert "5 acknowledged records are not in the log" in said
+
+
+def test_of_no_records_there_is_no_latency(pretended, tmp_path):
+    document, _ = compare(pretended, tmp_path, ORDEAL_FAKE="silent")
+    rows = {row["key"]: row for row in document["figures"]["rows"]}
+    row = rows["p99.page-cache.ack"]
+    assert row["theirs"] is None and row["times"] is None and row["ours"]["median"] > 0
+    assert "kafka: no record that was due in the window got through" in row["remarks"]
 
 
 def test_a_fault_that_is_not_proven_is_no_measurement(pretended, tmp_path):

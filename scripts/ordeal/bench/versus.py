@@ -19,6 +19,7 @@ from ordeal.terminal import Terminal
 OURS = "ordeal"
 SIZE = 1024
 MB_MAX = 1000  # of one throughput measurement: three replicas of it are still fewer bytes than may be dirty at once
+NOTHING = "no record that was due in the window got through"
 RATE_SHARE_MAX = 0.3  # of their own maximum: the latency of a side that is driven to its limit says nothing
 EQUAL = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500, "controller.quorum.election.timeout.ms": 1000,
          "controller.quorum.fetch.timeout.ms": 2000}
@@ -177,8 +178,11 @@ class Versus:
         cluster.settle()
         done = cluster.load("latency", "--topic", topic, "--partitions", MAIN.partitions, "--acks", MAIN.acks, "--size", SIZE, "--rate", rate, "--linger-ms", 0,
                             "--seconds", self.plan.latency_s)
-        for kind, name in (("ack", "ack_us"), ("end-to-end", "end_to_end_us")):
+        for kind, name, count in (("ack", "ack_us", done["acked"]), ("end-to-end", "end_to_end_us", done["received"])):
             for quantile in ("p50", "p99", "p999"):
+                if not count:  # of no records there is no latency, least of all one of 0 ms
+                    self.samples.remark(f"{quantile}.{durability}.{kind}", f"{side}: {NOTHING}")
+                    continue
                 self.samples.add(f"{quantile}.{durability}.{kind}", side, done[name][quantile] / 1e3)
         key = f"p99.{durability}.end-to-end"
         if done["errors"] or done["received"] != done["acked"]:
