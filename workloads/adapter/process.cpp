@@ -132,6 +132,7 @@ Status Process::shake_hands() {
     return fail(*broken());
   }
   const std::lock_guard lock(mutex_);
+  if (broken_) return fail(*broken_);  // by what came before the hello, however good that was
   inboxes_.erase(kNobody);
   return {};
 }
